@@ -1,0 +1,67 @@
+"""All that a plugin may import. `__all__` is the contract; it is provisional until version 1.0."""
+
+from bldr.api.actions import TREE_ROOT, Action, Artifact, Platform
+from bldr.api.attributes import FileList, HermeticSettings, LabelList, TargetAttributes, TestAttributes
+from bldr.api.commands import Command
+from bldr.api.errors import (
+    BldrError,
+    CacheError,
+    ExitCode,
+    FetchError,
+    IsolationError,
+    PluginError,
+    Problem,
+    SpecError,
+    TargetError,
+    ToolchainError,
+    WorkspaceError,
+)
+from bldr.api.handlers import Analysis, Context, Dep, Handler
+from bldr.api.hooks import hook
+from bldr.api.labels import Label, parse_label
+from bldr.api.providers import CcInfo, Executable, Files, TestInfo
+from bldr.api.sandbox import (
+    GUARANTEES,
+    LIMITS,
+    Exit,
+    Isolation,
+    Launch,
+    Launcher,
+    Level,
+    Probe,
+    Sandbox,
+    SetupFailure,
+    Shortfall,
+    StagedTree,
+    Started,
+    Usage,
+    Verdict,
+    covers,
+)
+from bldr.api.spec import (
+    Bridge,
+    Input,
+    Link,
+    MadeFile,
+    NetworkPolicy,
+    Output,
+    ProcessPolicy,
+    ResourceLimits,
+    SandboxSpec,
+    Temp,
+)
+from bldr.api.toolchains import Toolchain, ToolchainDetector
+
+API_VERSION = "0.1"
+"""Raised in its second part when something is added and in its first when something is taken away."""
+
+__all__ = [
+    "API_VERSION", "GUARANTEES", "LIMITS", "TREE_ROOT", "Action", "Analysis", "Artifact", "BldrError", "Bridge",
+    "CacheError", "CcInfo", "Command", "Context", "Dep", "Executable", "Exit", "ExitCode", "FetchError", "FileList",
+    "Files", "Handler", "HermeticSettings", "Input", "Isolation", "IsolationError", "Label", "LabelList", "Launch",
+    "Launcher", "Level", "Link", "MadeFile", "NetworkPolicy", "Output", "Platform", "PluginError", "Probe",
+    "Problem", "ProcessPolicy", "ResourceLimits", "Sandbox", "SandboxSpec", "SetupFailure", "Shortfall",
+    "SpecError", "StagedTree", "Started", "TargetAttributes", "TargetError", "Temp", "TestAttributes", "TestInfo",
+    "Toolchain", "ToolchainDetector", "ToolchainError", "Usage", "Verdict", "WorkspaceError", "covers", "hook",
+    "parse_label",
+]  # fmt: skip

@@ -1,0 +1,280 @@
+"""A tree that an action is shown itself: what it reads is out of reach of its writes, and what it writes stands beside.
+
+For that the contents must belong to somebody else than the action: links to blobs do where actions run as another user,
+and small copies do anywhere, since a copy that was changed is found out and thrown away. It saves an overlay, whose
+mounting, workspace and end cost more than a small action does; and when nothing but outputs came of an action, its
+directories serve the next one as they are.
+"""
+
+import fcntl
+import os
+import stat
+import struct
+import time
+from collections.abc import Mapping, Set
+from typing import NamedTuple
+
+from bldr.execute.linktree import STAMP_NS, Owner, Wanted, make_directory
+from bldr.plan.entries import Entry
+from bldr.store.digest import Digest, bytes_digest
+from bldr.store.removal import remove_tree
+from bldr.store.store import Store
+
+_GETFLAGS = 0x80086601 if struct.calcsize("l") == 8 else 0x80046601  # linux/fs.h, FS_IOC_GETFLAGS
+_INDEXED = 0x1000  # linux/fs.h, FS_INDEX_FL: says that a directory is large
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_REALTIME_COARSE = 5  # linux/time.h: the clock that stamps files
+_COPY_BYTES = 1 << 16
+_SMALL_BYTES = 4096
+_MOST_SPARE = 32
+_SMALL_NAMES = 40
+"""So many names fit into a directory of `_SMALL_BYTES`, however long they are, or nearly."""
+
+
+class _Leaf(NamedTuple):
+    """One file or link as it was staged: its inode, and of a copy the change time, which no user can set. `is_fixed`:
+    the inode is a blob's own, of which an action cannot change anything, and which it cannot free for another file."""
+
+    entry: Entry
+    inode: int
+    mode: int
+    changed_ns: int
+    is_fixed: bool = False
+
+
+class _Made(NamedTuple):
+    """What can be seen of one of our directories: who changes any of it leaves a trace to the next action."""
+
+    inode: int
+    mode: int
+    owner: tuple[int, int]
+    flags: int
+    attributes: tuple[tuple[str, bytes], ...]
+
+
+class DirectTree:
+    """Owns one tree at `root`. `copies`: whether files are copies, because actions run as the owner of blobs."""
+
+    def __init__(self, root: str, owner: Owner, *, copies: bool) -> None:
+        self.root = root
+        self._owner = owner
+        self._copies = copies
+        self._holds_copies = copies  # where a blob could not be linked, too
+        self._leaves: dict[str, _Leaf] = {}
+        self._names: dict[str, set[str]] = {}  # directory -> what we put there
+        self._made: dict[str, _Made] = {}
+        self._sizes: dict[str, int] = {}  # of large directories
+        self._spare: list[tuple[str, _Made]] = []  # empty ones that lie beside the tree: making one is dear
+        self._strangers: list[str] = []
+        self._touched: set[str] = set()
+        self._staged_ns = 0
+        make_directory(root, owner)
+        self._fd = os.open(root, _DIRECTORY)
+        self._keep("", self._fd)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    # Before an action
+
+    def become(self, store: Store, tree: Wanted) -> None:
+        """Hold `tree`. After an error it must be removed."""
+        leaves, wanted = tree
+        self._take_away(store, leaves, wanted)
+        for directory in sorted(wanted - self._made.keys()):
+            if self._spare:
+                place, made = self._spare.pop()
+                os.rename(place, directory, dst_dir_fd=self._fd)
+                self._made[directory], self._names[directory] = made, set()
+                self._touched.add(directory)
+            else:
+                make_directory(f"{self.root}/{directory}", self._owner)
+                self._keep(directory)
+            self._put(directory)
+        for path, entry in leaves.items():
+            if path not in self._leaves:
+                self._leaves[path] = self._stage(store, entry)
+                parent, _, name = path.rpartition("/")
+                self._names[parent].add(name)
+                self._touched.add(parent)
+        for directory in self._touched:
+            os.utime(f"{self.root}/{directory}" if directory else self._fd, ns=(STAMP_NS, STAMP_NS))
+            if len(self._names[directory]) > _SMALL_NAMES:
+                self._sizes[directory] = os.stat(f"{self.root}/{directory}").st_size
+        self._touched.clear()
+        if self._holds_copies:
+            self._staged_ns = time.clock_gettime_ns(_REALTIME_COARSE)
+
+    def _take_away(self, store: Store, leaves: Mapping[str, Entry], wanted: Set[str]) -> None:
+        """Remove what is not wanted any more."""
+        for path, leaf in list(self._leaves.items()):
+            if leaves.get(path) != leaf.entry or not self._is_sound(store, leaf):
+                os.unlink(path, dir_fd=self._fd)
+                del self._leaves[path]
+                self._take(path)
+        for directory in sorted(self._made.keys() - wanted, reverse=True):
+            made = self._made.pop(directory)
+            if directory in self._sizes or len(self._spare) >= _MOST_SPARE:
+                os.rmdir(directory, dir_fd=self._fd)
+            else:
+                place = f"{self.root}.{made.inode}"
+                os.rename(directory, place, src_dir_fd=self._fd)
+                self._spare.append((place, made))
+            del self._names[directory]
+            self._sizes.pop(directory, None)
+            self._touched.discard(directory)
+            self._take(directory)
+
+    def _is_sound(self, store: Store, leaf: _Leaf) -> bool:
+        """Whether the store still vouches for what was staged. Raises BlobMissing."""
+        entry = leaf.entry
+        if not entry.hash:
+            return True
+        inode = store.blobs.inode(Digest(entry.hash, entry.size_bytes), entry.executable)
+        return not leaf.is_fixed or inode == leaf.inode
+
+    def _stage(self, store: Store, entry: Entry) -> _Leaf:
+        if not entry.hash:
+            os.symlink(entry.link, entry.path, dir_fd=self._fd)
+            status = os.stat(entry.path, dir_fd=self._fd, follow_symlinks=False)
+            return _Leaf(entry, status.st_ino, status.st_mode, 0)
+        digest = Digest(entry.hash, entry.size_bytes)
+        if self._copies:
+            store.blobs.copy(digest, entry.executable, entry.path, self._fd)
+        else:
+            inode = store.blobs.link(digest, entry.executable, entry.path, self._fd)
+            if inode is not None:
+                return _Leaf(entry, inode, stat.S_IFREG | (0o555 if entry.executable else 0o444), 0, is_fixed=True)
+            self._holds_copies = True
+        status = os.stat(entry.path, dir_fd=self._fd, follow_symlinks=False)
+        return _Leaf(entry, status.st_ino, status.st_mode, status.st_ctime_ns)
+
+    # After it
+
+    def is_as_staged(self) -> bool:
+        """Whether every file, link and directory is what it was, whatever was added; asked when the action is dead."""
+        self._strangers = []
+        opened = {"": self._fd}
+        try:
+            return all(self._is_directory_as_staged(directory, opened) for directory in sorted(self._made))
+        except OSError:  # not there, not a directory, or without permissions: all of that is a change
+            return False
+        finally:
+            del opened[""]
+            for descriptor in opened.values():
+                os.close(descriptor)
+
+    def _is_directory_as_staged(self, directory: str, opened: dict[str, int]) -> bool:
+        if directory:
+            parent, _, name = directory.rpartition("/")
+            opened[directory] = os.open(name, _DIRECTORY, dir_fd=opened[parent])
+        here = opened[directory]
+        status = os.fstat(here)
+        if status.st_size > self._sizes.get(directory, _SMALL_BYTES) or _seen(here, status) != self._made[directory]:
+            return False
+        prefix = f"{directory}/" if directory else ""
+        known = self._names[directory]
+        found = 0
+        with os.scandir(here) as items:
+            for item in items:
+                name = item.name
+                if name not in known:
+                    self._strangers.append(prefix + name)
+                    continue
+                found += 1
+                leaf = self._leaves.get(prefix + name)
+                if leaf is None or (leaf.is_fixed and item.inode() == leaf.inode):
+                    continue
+                if not self._is_leaf_as_staged(leaf, name, here):
+                    return False
+        self._touched.add(directory)
+        return found == len(known)
+
+    def is_untouched(self, path: str, status: os.stat_result) -> bool:
+        """Whether a stat proves that a file is as it was staged."""
+        leaf = self._leaves.get(path)
+        return leaf is not None and bool(leaf.entry.hash) and self._is_same(leaf, status) is True
+
+    def _is_leaf_as_staged(self, leaf: _Leaf, name: str, here: int) -> bool:
+        same = self._is_same(leaf, os.stat(name, dir_fd=here, follow_symlinks=False))
+        if not leaf.entry.hash:
+            return same is not False and os.readlink(name, dir_fd=here) == leaf.entry.link
+        return _content(name, here) == leaf.entry.hash if same is None else same
+
+    def _is_same(self, leaf: _Leaf, status: os.stat_result) -> bool | None:
+        """What a stat tells of a leaf; None where only its content can."""
+        if status.st_ino != leaf.inode or status.st_mode != leaf.mode:
+            return False
+        if not leaf.entry.hash:
+            return True
+        if status.st_mtime_ns != STAMP_NS or status.st_size != leaf.entry.size_bytes:
+            return False
+        if leaf.is_fixed:
+            return True
+        if status.st_ctime_ns != leaf.changed_ns:
+            return False
+        # A change within the tick of the clock in which the copy was made leaves the same time.
+        return True if leaf.changed_ns < self._staged_ns else None
+
+    def clean(self) -> None:
+        """Take away what an action added to a tree that is as it was staged."""
+        for path in self._strangers:
+            parent, _, name = path.rpartition("/")
+            try:
+                os.unlink(path, dir_fd=self._fd)
+            except FileNotFoundError:
+                continue  # an output, which was taken
+            except OSError:
+                self._remove(parent, name)
+        self._strangers = []
+
+    def _remove(self, parent: str, name: str) -> None:
+        descriptor = os.open(parent or ".", _DIRECTORY, dir_fd=self._fd)
+        try:
+            remove_tree(descriptor, name)
+        finally:
+            os.close(descriptor)
+
+    # What is known of it
+
+    def _keep(self, directory: str, descriptor: int = -1) -> None:
+        opened = descriptor if descriptor >= 0 else os.open(directory, _DIRECTORY, dir_fd=self._fd)
+        try:
+            self._made[directory] = _seen(opened, os.fstat(opened))
+        finally:
+            if opened != descriptor:
+                os.close(opened)
+        self._names[directory] = set()
+        self._touched.add(directory)
+
+    def _put(self, path: str) -> None:
+        parent, _, name = path.rpartition("/")
+        self._names[parent].add(name)
+        self._touched.add(parent)
+
+    def _take(self, path: str) -> None:
+        parent, _, name = path.rpartition("/")
+        self._names[parent].discard(name)
+        self._touched.add(parent)
+
+
+def _seen(descriptor: int, status: os.stat_result) -> _Made:
+    try:
+        flags = int.from_bytes(fcntl.ioctl(descriptor, _GETFLAGS, bytes(8))[:4], "little") & ~_INDEXED
+    except OSError:  # a file system without them
+        flags = 0
+    attributes = tuple((name, os.getxattr(descriptor, name)) for name in os.listxattr(descriptor))
+    return _Made(status.st_ino, status.st_mode, (status.st_uid, status.st_gid), flags, attributes)
+
+
+def _content(name: str, here: int) -> str:
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+    try:
+        parts = []
+        while part := os.read(descriptor, _COPY_BYTES):
+            parts.append(part)
+    finally:
+        os.close(descriptor)
+    return bytes_digest(b"".join(parts)).hash

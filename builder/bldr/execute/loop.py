@@ -1,0 +1,175 @@
+"""The loop: one thread that keeps the slots full, waits for the kernel, and never for a process.
+
+The states of an action: waiting (for its inputs), ready, running (or queued for a slot), done, failed, skipped.
+"""
+
+import os
+import selectors
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from bldr.api.actions import Artifact
+from bldr.api.sandbox import Launcher
+from bldr.execute.runners import Cached, Limited, Outcome, Work
+from bldr.execute.sandboxed import Sandboxed
+from bldr.execute.sources import Sources
+from bldr.graph.actions import ActionGraph, ActionNode
+from bldr.plan.entries import Entry, expand
+
+_TICK_S = 0.1
+_MANY, _FEW = 256, 16  # actions that are looked up together
+
+
+class Loop:
+    """Does the actions of `nodes` (in an order in which each follows those that it needs).
+
+    `finished` hears of every action that has its outcome; `tick` is called a few times a second.
+    """
+
+    def __init__(
+        self,
+        graph: ActionGraph,
+        nodes: Sequence[ActionNode],
+        sources: Sources,
+        runners: tuple[Cached, Limited, Sandboxed],
+        finished: Callable[[Work, Outcome, int], None],
+        tick: Callable[[], None],
+        *,
+        keep_going: bool,
+    ) -> None:
+        self._graph = graph
+        self._sources = sources
+        self._cached, self._limited, self._sandboxed = runners
+        self._finished = finished
+        self._tick = tick
+        self._keep_going = keep_going
+        self._nodes = {node.index: node for node in nodes}
+        self._missing = {node.index: len(node.deps) for node in nodes}
+        self._users: dict[int, list[int]] = {}
+        for node in nodes:
+            for dep in node.deps:
+                self._users.setdefault(dep, []).append(node.index)
+        self._ready = deque(node.index for node in nodes if not node.deps)
+        self._done: deque[tuple[Work, Outcome]] = deque()
+        self._unfinished = len(nodes)
+        self._selector = selectors.DefaultSelector()
+        self.entries: dict[str, tuple[Entry, ...]] = {}
+        self.outcomes: dict[int, Outcome] = {}
+        self.interrupted = False
+        self._killed = False
+
+    def add_launcher(self, launcher: Launcher) -> None:
+        """Listen to a launcher that was opened for this build."""
+        self._selector.register(launcher.fileno(), selectors.EVENT_READ, launcher)
+
+    def run(self) -> None:
+        """Return when everything is done, or nothing more can be: after a failure, or when interrupted."""
+        with _signals(self._note_interrupt) as wakeup:
+            self._selector.register(wakeup, selectors.EVENT_READ)
+            self._selector.register(self._sandboxed.hashing.fileno(), selectors.EVENT_READ, self._sandboxed)
+            try:
+                while self._unfinished and (self._advance() or self._limited.running):
+                    self._wait(wakeup)
+            finally:
+                self._selector.close()
+
+    def _advance(self) -> bool:
+        """Finish and start whatever can be without waiting; False when nothing is left but what runs."""
+        while True:
+            if self.interrupted and not self._killed:
+                self._interrupt()
+            while self._done:
+                self._finish(*self._done.popleft())
+            if self._ready:
+                self._start()
+            self._limited.fill()
+            if not self._ready and not self._done:
+                return False
+            if self._limited.running:
+                self._poll(0)
+
+    def _wait(self, wakeup: int) -> None:
+        while self._sandboxed.tidy():  # now, that is while others run: never while a slot is free
+            if self._poll(0, wakeup):
+                return
+        if not self._poll(_TICK_S, wakeup):
+            self._tick()
+
+    def _poll(self, timeout_s: float, wakeup: int = -1) -> bool:
+        ready = self._selector.select(timeout_s)
+        for key, _ in ready:
+            if key.data is self._sandboxed:
+                self._sandboxed.hashing.finish()
+            elif key.data is not None:
+                self._sandboxed.reap(key.data)
+            elif wakeup >= 0:
+                os.read(wakeup, 4096)
+        return bool(ready)
+
+    def _start(self) -> None:
+        """Look up some of the actions that are ready: many at once, but few while there may be others to reap."""
+        most = _FEW if self._limited.running else _MANY
+        works: list[Work] = []
+        while self._ready and len(works) < most:
+            node = self._nodes[self._ready.popleft()]
+            works.append(Work(node, tuple(self._expand(node.action.inputs)), tuple(self._expand(node.action.tools))))
+        self._cached.run_all(works, lambda work, outcome: self._done.append((work, outcome)))
+
+    def _expand(self, artifacts: Sequence[Artifact]) -> list[Entry]:
+        for artifact in artifacts:
+            if artifact.is_source and artifact.path not in self.entries:
+                self.entries[artifact.path] = (self._sources.entry(artifact.path),)
+        return expand(artifacts, self.entries)
+
+    def _finish(self, work: Work, outcome: Outcome) -> None:
+        node = work.node
+        if node.test_run or not outcome.result.is_ok:
+            self.outcomes[node.index] = outcome  # of the rest nothing is asked later, and there may be very many
+        self._unfinished -= 1
+        if outcome.result.is_ok or node.test_run:
+            for output in node.action.outputs:
+                self.entries[output.path] = outcome.result.entries_of(output)
+        if outcome.result.is_ok:
+            for user in self._users.get(node.index, ()):
+                self._missing[user] -= 1
+                if not self._missing[user]:
+                    self._ready.append(user)
+        elif not self._keep_going and not node.test_run:
+            self._stop()
+        self._finished(work, outcome, self._unfinished)
+
+    def _stop(self) -> None:
+        self._ready.clear()
+        self._limited.stop()
+
+    def _note_interrupt(self) -> None:
+        """Runs inside the signal handler: anything that sends or allocates slots waits for the loop."""
+        self.interrupted = True
+
+    def _interrupt(self) -> None:
+        self._killed = True
+        self._stop()
+        self._sandboxed.kill()
+
+
+@contextmanager
+def _signals(interrupt: Callable[[], None]) -> Iterator[int]:
+    """SIGINT and SIGTERM call `interrupt`, and wake the loop's selector by the descriptor that is given."""
+    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        interrupt()
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous_wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield reading
+    finally:
+        signal.set_wakeup_fd(previous_wakeup)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        os.close(reading)
+        os.close(writing)

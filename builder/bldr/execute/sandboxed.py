@@ -1,0 +1,303 @@
+"""The innermost runner: stages an action, hands it to the platform, and makes a result of how it ended."""
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+
+from bldr.api.errors import CacheError
+from bldr.api.sandbox import Exit, Isolation, Launch, Launcher, Level, Sandbox, covers
+from bldr.api.spec import ResourceLimits
+from bldr.execute.collect import Collector, Layout, ViolationError
+from bldr.execute.depfile import reads_of
+from bldr.execute.hashing import Hashing, large_files
+from bldr.execute.limits import limit_hint, passed_at_the_end
+from bldr.execute.result import ActionResult, limits_of
+from bldr.execute.runners import Done, Outcome, Work
+from bldr.execute.sources import SourceError, Sources
+from bldr.execute.specs import Specs
+from bldr.execute.staging import TREE_PATH, DirectStage, Kind, Staged, Stages, wanted_of
+from bldr.execute.sysroot import Sysroots
+from bldr.graph.actions import ActionNode
+from bldr.store.blobs import Hashed
+from bldr.store.digest import Digest
+from bldr.store.errors import BlobMissing, storage_error
+from bldr.store.store import Store
+
+LOG_BYTES = 64 << 20
+"""Most that is kept of an action's output; the rest is cut off and said to be."""
+
+_MOST_COPIES = 50
+_COPIED_BYTES = 1 << 20
+"""Inputs that are copied for an action rather than shown below a layer: so many at most, and so large together."""
+
+_SEALED: Isolation = dict.fromkeys(("fs-write", "pids", "network", "ipc"), Level.KERNEL)
+"""Where the kernel saw to these, an action that has ended cannot have handed a descriptor of its tree to anybody."""
+
+_INTERRUPTED = ("interrupted", "interrupted", "")
+"""Status, message and hint of what the user ended."""
+
+
+class _Running(msgspec.Struct):
+    work: Work
+    done: Done
+    stage: Staged
+    sandbox: Sandbox
+
+
+class Sandboxed:
+    """Runs actions in the sandboxes of `launchers`; the loop calls `reap` when one of them has something to say.
+
+    `choose` picks the launcher for an action, `missing` names what of the demanded isolation was not reached, and
+    `started` hears of every action that really starts.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sources: Sources,
+        sysroots: Sysroots,
+        choose: Callable[[ActionNode], tuple[Sandbox, Launcher]],
+        missing: Callable[[ActionNode, Isolation], Sequence[str]],
+        started: Callable[[Work], None],
+    ) -> None:
+        self._store = store
+        self._sources = sources
+        self._sysroots = sysroots
+        self._choose = choose
+        self._missing = missing
+        self._started = started
+        self._running: dict[int, _Running] = {}
+        self._launchers: dict[int, Launcher] = {}
+        self._interrupted = False
+        self._next = 0
+        self._specs = Specs()
+        self._stages = Stages(store)
+        self.hashing = Hashing()
+        self._nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def run(self, work: Work, done: Done) -> None:
+        self._started(work)
+        self._next += 1
+        sandbox, launcher = self._choose(work.node)
+        try:
+            stage = self.stage(work, launcher, self._kind(work, sandbox, launcher))
+            log = _open_log(stage)
+        except (CacheError, SourceError) as error:
+            result = ActionResult(status="setup", exit_code=1, message=error.message, hint=error.hint)
+            done(work, Outcome(result, cached=False))
+            return
+        self._running[self._next] = _Running(work, done, stage, sandbox)
+        self._launchers[self._next] = launcher
+        resources = work.node.permissions.resources
+        try:
+            launcher.start(self.launch(work, stage, resources, (self._nothing, log, log)))
+        finally:
+            os.close(log)
+
+    def stage(self, work: Work, launcher: Launcher, kind: Kind = "layers") -> Staged:
+        """Make the action's directories. A blob that the store lost is brought again where it is a source."""
+        wanted = wanted_of(work.node, work.inputs)
+        stage = self._stages.take(launcher.owner, kind, wanted)
+        try:
+            for _ in range(len(work.inputs) + len(work.tools) + 1):
+                try:
+                    stage.fill(self._store, work.node, work.inputs, work.tools, wanted)
+                    return stage
+                except BlobMissing as error:
+                    self._restore(work, error.digest_hash)
+                    stage.remove()
+                    stage = self._stages.take(launcher.owner, kind, wanted)
+            raise CacheError("the cache loses files faster than they can be restored", "is another bldr gc running?")
+        except BaseException:
+            stage.remove()
+            raise
+
+    def _kind(self, work: Work, sandbox: Sandbox, launcher: Launcher) -> Kind:
+        """How the action is to see its inputs: as cheaply as what it does to them can be told and undone."""
+        resources = work.node.permissions.resources
+        if sandbox.tree_layout != "overlay" or resources.output_bytes is not None or resources.disk_bytes is not None:
+            return "layers"  # what counts as written is what the upper layer holds
+        if launcher.owner is not None and launcher.owner[0] != self._store.blobs.owner[0]:
+            return "links"
+        sizes = [entry.size_bytes for entry in work.inputs if entry.hash]
+        return "copies" if len(sizes) <= _MOST_COPIES and sum(sizes) <= _COPIED_BYTES else "layers"
+
+    def launch(
+        self,
+        work: Work,
+        stage: Staged,
+        resources: ResourceLimits,
+        stdio: tuple[int, int, int],
+        argv: Sequence[str] = (),
+    ) -> Launch:
+        """What the platform needs to know; `argv` replaces the action's own (for a shell in its place)."""
+        sysroot = self._sysroots.stage(work.node.toolchains)
+        tools = stage.tools if work.tools else ""
+        return Launch(
+            launch_id=self._next,
+            spec=self._specs.spec(work.node, sysroot, tools, resources),
+            argv=tuple(argv) or work.node.action.argv,
+            cwd=TREE_PATH,
+            stdin=stdio[0],
+            stdout=stdio[1],
+            stderr=stdio[2],
+            tree=stage.tree,
+        )
+
+    def reap(self, launcher: Launcher) -> None:
+        """Finish every action that `launcher` says has ended."""
+        for exited in launcher.reap():
+            running = self._running.pop(exited.launch_id)
+            del self._launchers[exited.launch_id]
+            large = self._large_outputs(running, exited)
+            if large:
+                self.hashing.start(large, partial(self._end, running, exited))
+            else:
+                self._end(running, exited, {})
+
+    def _large_outputs(self, running: _Running, exited: Exit) -> list[str]:
+        """What takes long to hash of the outputs that nobody can write to any more."""
+        if exited.exit_code or exited.failure is not None or not covers(exited.isolation, _SEALED):
+            return []
+        found: list[str] = []
+        for output in running.work.node.action.outputs:
+            try:
+                found += large_files(running.stage.tree.upper, output.path)
+            except OSError:  # collection will say what is the matter with it
+                continue
+        return found
+
+    def _end(self, running: _Running, exited: Exit, hashed: Hashed | None) -> None:
+        """`hashed` is None where the build was interrupted before it was known."""
+        try:
+            result = self._result(running, exited, hashed)
+        finally:
+            self._stages.give_back(running.stage, may_serve_again=covers(exited.isolation, _SEALED))
+        running.done(running.work, Outcome(result, cached=False))
+
+    def kill(self) -> None:
+        """End everything that runs, now; the results still arrive, as interrupted."""
+        self._interrupted = True
+        self.hashing.stop()
+        for launch_id, launcher in self._launchers.items():
+            launcher.kill(launch_id)
+
+    def tidy(self) -> bool:
+        """Remove what one ended action left; False where there is nothing."""
+        return self._stages.tidy()
+
+    def close(self) -> None:
+        self.hashing.close()
+        self._stages.close()
+        os.close(self._nothing)
+
+    def _restore(self, work: Work, lost_hash: str) -> None:
+        lost = [entry for entry in (*work.inputs, *work.tools) if entry.hash == lost_hash]
+        sources = [entry for entry in lost if self._sources.is_source(entry.path)]
+        if not sources:
+            raise CacheError(f"the cache lost {lost[0].path if lost else lost_hash} during the build", "build again")
+        self._sources.restore(sources[0].path)
+
+    def _result(self, running: _Running, exited: Exit, hashed: Hashed | None) -> ActionResult:
+        node = running.work.node
+        exited = self._judged(running, exited)
+        result = ActionResult(
+            status="ok",
+            exit_code=exited.exit_code,
+            log=self._keep_log(running.stage.log, is_ours=covers(exited.isolation, _SEALED)),
+            duration_s=exited.usage.wall_s,
+            usage=exited.usage,
+            isolation=exited.isolation,
+            limits=limits_of(node.permissions.resources),
+            verdict=exited.verdict,
+        )
+        collector = self._collector(running, hashed or {})
+        failure = _INTERRUPTED if hashed is None else self._failure(node, exited)
+        if failure is not None:
+            status, message, hint = failure
+            left = collector.collect_optional() if status in ("failed", "killed") else ()
+            return msgspec.structs.replace(result, status=status, message=message, hint=hint, outputs=left)
+        try:
+            collected = collector.collect()
+        except ViolationError as violation:
+            return msgspec.structs.replace(result, status="violated", message=violation.message, hint=violation.hint)
+        except CacheError as error:
+            return msgspec.structs.replace(result, status="setup", message=error.message, hint=error.hint)
+        reads = self._reads(running, collected.depfile) if node.action.depfile else None
+        return msgspec.structs.replace(result, outputs=collected.outputs, reads=reads)
+
+    def _collector(self, running: _Running, hashed: Hashed) -> Collector:
+        work, stage = running.work, running.stage
+        if not isinstance(stage, DirectStage):
+            layout: Layout = running.sandbox.tree_layout
+            return Collector(self._store, work.node, work.inputs, stage.tree.upper, layout, hashed=hashed)
+        layout = "as staged" if stage.is_as_staged() else "direct"
+        return Collector(self._store, work.node, work.inputs, stage.tree.upper, layout, stage.is_untouched, hashed)
+
+    def _judged(self, running: _Running, exited: Exit) -> Exit:
+        """The end of an action, with the verdict on what it had written then where nothing else went wrong."""
+        if exited.exit_code or exited.failure is not None or exited.verdict is not None:
+            return exited
+        resources, stage = running.work.node.permissions.resources, running.stage
+        if resources.output_bytes is None and resources.disk_bytes is None and resources.log_bytes is None:
+            return exited
+        inputs = [entry.path for entry in running.work.inputs] if running.sandbox.tree_layout == "copy" else []
+        verdict = passed_at_the_end(resources, stage.tree.upper, os.stat(stage.log).st_size, set(inputs))
+        return msgspec.structs.replace(exited, verdict=verdict)
+
+    def _failure(self, node: ActionNode, exited: Exit) -> tuple[str, str, str] | None:
+        """Status, message and hint of an action that did not succeed, or None."""
+        if self._interrupted and exited.exit_code:
+            return _INTERRUPTED
+        if exited.failure is not None:
+            return "setup", f"the sandbox could not be made: {exited.failure.message}", exited.failure.hint
+        if exited.verdict is not None:
+            return "killed", f"killed: {exited.verdict}", limit_hint(node, exited.verdict)
+        if exited.signal:
+            return "failed", f"the command died of {_signal_name(exited.signal)}", ""
+        if exited.exit_code:
+            return "failed", f"the command failed with exit code {exited.exit_code}", ""
+        missing = self._missing(node, exited.isolation)
+        if missing:
+            return "isolation", f"the isolation asked for was not reached: {', '.join(missing)}", "run bldr doctor"
+        return None
+
+    def _reads(self, running: _Running, text: str) -> tuple[str, ...]:
+        """What the depfile names; without one (or an empty one) every input counts."""
+        inputs = {entry.path: entry for entry in running.work.inputs}
+        if not text:
+            return tuple(sorted(inputs))
+        tree = running.stage.tree
+        return reads_of(text, (TREE_PATH, tree.upper), inputs)
+
+    def _keep_log(self, path: str, *, is_ours: bool) -> Digest | None:
+        """Store what the action printed; `is_ours`: nobody else can hold the file open any more."""
+        size = os.stat(path).st_size
+        if not size:
+            return None
+        os.chmod(path, 0o600)  # the action had it open, and may have taken our own permission away
+        if size > LOG_BYTES:
+            os.truncate(path, LOG_BYTES)
+            with open(path, "ab") as file:
+                file.write(b"\n[bldr kept the first %d bytes of %d]\n" % (LOG_BYTES, size))
+        return self._store.blobs.take_file(path) if is_ours else self._store.blobs.put_file(path)
+
+
+def _open_log(stage: Staged) -> int:
+    """A descriptor to write the action's output to. Raises CacheError, and then the stage is gone."""
+    try:
+        return os.open(stage.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        stage.remove()
+        raise storage_error("write", stage.log, error) from error
+
+
+def _signal_name(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+    return f"signal {number} ({name}: {(signal.strsignal(number) or name).lower()})"

@@ -1,0 +1,135 @@
+"""Sysroots: immutable copies of what host toolchains consist of, staged once and shared by all actions.
+
+A host file that is upgraded in the middle of a build changes nothing: the copy was made when the toolchain's identity
+was taken. One sysroot holds all toolchains that an action names, so that it is mounted in one step.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from bldr.api.spec import Input, Link
+from bldr.api.toolchains import Toolchain
+from bldr.store.digest import Digest
+from bldr.store.errors import BlobMissing, storage_error
+from bldr.store.store import Store
+from bldr.store.trees import touch
+
+_LAYOUT = "1"
+"""Version of the way a sysroot is laid out: raised when the same toolchains must be staged anew."""
+
+_TOP_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+
+
+class Sysroot(NamedTuple):
+    """What to mount for a set of toolchains."""
+
+    inputs: tuple[Input, ...]
+    links: tuple[Link, ...]
+
+
+class _Staged(msgspec.Struct, frozen=True, array_like=True):
+    """A sysroot on disk: its directory, and (path, hash, size, executable) of every file in it."""
+
+    directory: str
+    files: list[tuple[str, str, int, bool]]
+
+
+class Sysroots:
+    """Stages sysroots below the store and remembers them. One whose files are not what they were is staged anew, under
+    another name: another process may be using the old one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._parent = os.path.join(store.root, "sysroots")
+        self._staged: dict[tuple[str, ...], Sysroot] = {}
+        self._links = tuple(Link(path, os.readlink(path)) for path in _TOP_LINKS if os.path.islink(path))
+
+    def stage(self, toolchains: Sequence[Toolchain]) -> Sysroot:
+        """The sysroot of these toolchains; made where it is not there yet. Raises CacheError."""
+        wanted = tuple(sorted(f"{toolchain.name} {toolchain.identity}" for toolchain in toolchains))
+        if wanted not in self._staged:
+            self._staged[wanted] = self._sysroot(self._find(wanted) or self._made(wanted, toolchains), toolchains)
+        return self._staged[wanted]
+
+    def _sysroot(self, tree: str, toolchains: Sequence[Toolchain]) -> Sysroot:
+        inputs = [Input(f"/{top}", os.path.join(tree, top)) for top in sorted(os.listdir(tree))]
+        roots = {root for toolchain in toolchains for root in toolchain.roots}
+        return Sysroot((*inputs, *(Input(root) for root in sorted(roots))), self._links)
+
+    def _find(self, wanted: tuple[str, ...]) -> str | None:
+        """The sysroot that an earlier build staged, if every file in it is still what it was."""
+        remembered = self._store.memo.get(_memo_key(wanted))
+        if remembered is None:
+            return None
+        staged = msgspec.msgpack.decode(remembered, type=_Staged)
+        tree = os.path.join(self._parent, staged.directory)
+        try:
+            for path, digest, size_bytes, executable in staged.files:
+                blob = os.stat(self._store.blobs.path(Digest(digest, size_bytes), executable))
+                if os.lstat(tree + path).st_ino != blob.st_ino:
+                    return None
+            touch(tree)
+        except (OSError, BlobMissing):
+            return None
+        return tree
+
+    def _made(self, wanted: tuple[str, ...], toolchains: Sequence[Toolchain]) -> str:
+        try:
+            return self._stage(wanted, toolchains)
+        except OSError as error:
+            raise storage_error("stage toolchains in", self._parent, error) from error
+
+    def _stage(self, wanted: tuple[str, ...], toolchains: Sequence[Toolchain]) -> str:
+        os.makedirs(self._parent, 0o755, exist_ok=True)
+        building = tempfile.mkdtemp(prefix=".building-", dir=self._parent)
+        tree = os.path.join(self._parent, os.path.basename(building).removeprefix(".building-"))
+        files: list[tuple[str, str, int, bool]] = []
+        try:
+            os.chmod(building, 0o755)  # noqa: S103  # mkdtemp gives 0700; the sandbox's user must get in
+            for toolchain in toolchains:
+                self._fill(building, toolchain, files)
+            os.rename(building, tree)
+        except BaseException:
+            shutil.rmtree(building, ignore_errors=True)
+            raise
+        remembered = msgspec.msgpack.encode(_Staged(os.path.basename(tree), files))
+        self._store.memo.put(_memo_key(wanted), remembered)
+        return tree
+
+    def _fill(self, building: str, toolchain: Toolchain, files: list[tuple[str, str, int, bool]]) -> None:
+        for path in sorted({*toolchain.files, *toolchain.executables.values()}):
+            place = _place(building, path)
+            if not os.path.lexists(place):  # two toolchains may share the file
+                digest = self._store.blobs.put_file(path)
+                executable = os.access(path, os.X_OK)
+                self._store.blobs.link(digest, executable, place)
+                files.append((place.removeprefix(building), digest.hash, digest.size_bytes, executable))
+        for path, target in toolchain.links:
+            place = _place(building, path)
+            if not os.path.lexists(place):
+                os.symlink(target, place)
+        for root in toolchain.roots:
+            os.makedirs(_place(building, root), exist_ok=True)
+        commands = os.path.join(building, "toolchain", toolchain.name, "bin")
+        os.makedirs(commands, exist_ok=True)
+        for command, path in toolchain.executables.items():
+            os.symlink(path, os.path.join(commands, command))
+
+
+def _memo_key(wanted: tuple[str, ...]) -> str:
+    return f"sysroot/{hashlib.sha256(chr(0).join((_LAYOUT, *wanted)).encode()).hexdigest()}"
+
+
+def _place(building: str, path: str) -> str:
+    """Where a host path stands in the sysroot; its directory is made. Links among its parents are resolved as on the
+    host, so that `/lib64/ld.so` of a merged-usr system stands in `/usr/lib64`."""
+    parent, name = os.path.split(path)
+    directory = building + os.path.realpath(parent)
+    os.makedirs(directory, exist_ok=True)
+    return os.path.join(directory, name)

@@ -1,0 +1,286 @@
+"""Analysis: asks the handler of every target for its actions, and holds the answers to the contract."""
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+
+from bldr.api.actions import Action, Artifact, Platform
+from bldr.api.attributes import TargetAttributes, TestAttributes
+from bldr.api.errors import PluginError, Problem, TargetError, ToolchainError, WorkspaceError
+from bldr.api.handlers import Analysis, P
+from bldr.api.labels import Label
+from bldr.api.providers import Executable, Files
+from bldr.api.toolchains import Toolchain
+from bldr.graph.actions import RESERVED_NAMES, ActionGraph, ActionNode, AnalyzedTarget, Permissions
+
+if TYPE_CHECKING:
+    from bldr.graph.targets import TargetGraph
+    from bldr.load.targets import Target
+    from bldr.plugins import HandlerEntry, Registry
+
+Toolchains = Callable[[str], Toolchain]
+PermissionsOf = Callable[["Target"], Permissions]
+
+
+class AnalyzedDep:
+    """A dep as a handler sees it."""
+
+    def __init__(self, analyzed: AnalyzedTarget) -> None:
+        self.label = analyzed.label
+        self._providers = analyzed.providers
+
+    def get(self, provider: type[P]) -> P | None:
+        return self._providers.get(provider)  # type: ignore[return-value]  # keyed by its own type
+
+
+class TargetContext:
+    """The `Context` of one target; remembers what the handler declared."""
+
+    def __init__(self, target: "Target", graph: ActionGraph, platform: Platform, toolchains: Toolchains) -> None:
+        self.label = target.label
+        self.platform = platform
+        self.declared: dict[str, Artifact] = {}
+        self.toolchains: dict[str, Toolchain] = {}
+        self.failed_attribute = ""
+        self._target = target
+        self._graph = graph
+        self._find_toolchain = toolchains
+
+    def files(self, attribute: str) -> tuple[Artifact, ...]:
+        found: list[Artifact] = []
+        for file in self._target.files.get(attribute, ()):
+            if isinstance(file, Label):
+                provided = self._graph.targets[file].providers.get(Files)
+                if not isinstance(provided, Files):
+                    self.fail(f'"{file}" among {attribute} provides no files', "name it in deps", attribute)
+                found.extend(provided.files)
+            else:
+                found.append(Artifact(file))
+        return tuple(found)
+
+    def deps(self, attribute: str = "deps") -> tuple[AnalyzedDep, ...]:
+        return tuple(AnalyzedDep(self._graph.targets[label]) for label in self._target.labels.get(attribute, ()))
+
+    def declare_file(self, name: str) -> Artifact:
+        return self._declare(name, is_directory=False)
+
+    def declare_directory(self, name: str) -> Artifact:
+        return self._declare(name, is_directory=True)
+
+    def _declare(self, name: str, *, is_directory: bool) -> Artifact:
+        parts = name.split("/")
+        if not name or any(part in ("", ".", "..") for part in parts) or "\0" in name:
+            hint = "outputs are paths below the package, without . and .."
+            self.fail(f'"{name}" cannot be an output', hint, "outputs")
+        directory = self.label.directory
+        artifact = Artifact(f"{directory}/{name}" if directory else name, self.label, is_directory)
+        if artifact.path in self.declared:
+            self.fail(f'the output "{name}" is declared twice', "take one of them out", "outputs")
+        self.declared[artifact.path] = artifact
+        return artifact
+
+    def toolchain(self, name: str) -> Toolchain:
+        if name not in self.toolchains:
+            self.toolchains[name] = self._find_toolchain(name)
+        return self.toolchains[name]
+
+    def fail(self, message: str, hint: str = "", attribute: str = "") -> NoReturn:
+        self.failed_attribute = attribute
+        raise TargetError(message, hint)
+
+
+class Analyzer:
+    """Analyses targets in dependency order into one `ActionGraph`; collects all that is wrong."""
+
+    def __init__(
+        self,
+        graph: "TargetGraph",
+        registry: "Registry",
+        platform: Platform,
+        toolchains: Toolchains,
+        permissions: PermissionsOf,
+        source_exists: Callable[[str], bool],
+        inherited_env: dict[str, str],
+    ) -> None:
+        self.actions = ActionGraph()
+        self._graph = graph
+        self._registry = registry
+        self._platform = platform
+        self._toolchains = toolchains
+        self._permissions = permissions
+        self._source_exists = source_exists
+        self._inherited_env = inherited_env
+        self._problems: list[Problem] = []
+        self._claimed: dict[str, Label] = {}
+        self._claimed_directories: dict[str, Label] = {}
+
+    def analyze(self, labels: Iterable[Label]) -> ActionGraph:
+        """Analyse `labels` and all that they depend on. Raises WorkspaceError with everything that handlers refused."""
+        wanted = set(labels)
+        for label in reversed(self._graph.order):
+            if label in wanted:
+                wanted.update(self._graph.deps(label))
+        failed: set[Label] = set()
+        for label in self._graph.order:
+            if label not in wanted:
+                continue
+            if failed.intersection(self._graph.deps(label)) or not self._analyze_one(label):
+                failed.add(label)
+        if self._problems:
+            raise WorkspaceError(self._problems)
+        return self.actions
+
+    def _analyze_one(self, label: Label) -> bool:
+        target = self._graph.target(label)
+        entry = self._registry.handlers[target.handler_key]
+        context = TargetContext(target, self.actions, self._platform, self._toolchains)
+        try:
+            analysis = self._ask(entry, target.attributes, context)
+            self._check(entry, target, context, analysis)
+            _check_env(target.attributes, context)
+            for name in dict.fromkeys(name for action in analysis.actions for name in action.toolchains):
+                context.toolchain(name)  # found here, a missing one is the target's mistake
+        except (TargetError, ToolchainError) as error:
+            place = target.place(context.failed_attribute)
+            self._problems.append(Problem(*place, f'target "{label}": {error.message}', error.hint))
+            return False
+        permissions = self._permissions(target)
+        for action in analysis.actions:
+            self.actions.add(self._node(entry, target, context, action, permissions))
+        providers = {type(provider): provider for provider in analysis.provides}
+        self.actions.targets[label] = AnalyzedTarget(label, providers, len(analysis.actions))
+        return True
+
+    def _ask(self, entry: "HandlerEntry", attributes: TargetAttributes, context: TargetContext) -> Analysis:
+        try:
+            analysis = entry.handler.analyze(attributes, context)
+        except (TargetError, ToolchainError):
+            raise
+        except Exception as error:  # a stranger's code: named, and kept from taking the build's correctness with it
+            raise PluginError(
+                f'the handler "{entry.handler.name}" of {entry.distribution} failed on "{context.label}": '
+                f"{type(error).__name__}: {error}",
+                f"report it to the authors of {entry.distribution}",
+            ) from error
+        if not isinstance(analysis, Analysis):
+            raise self._breach(entry, context.label, f"it answered {type(analysis).__name__} instead of Analysis")
+        for provider in analysis.provides:
+            # a provider that could change would change the graph behind its back
+            if not isinstance(provider, msgspec.Struct) or not provider.__struct_config__.frozen:
+                raise self._breach(entry, context.label, f"its provider {type(provider).__name__} is no frozen struct")
+        return analysis
+
+    def _breach(self, entry: "HandlerEntry", label: Label, what: str) -> PluginError:
+        return PluginError(
+            f'the handler "{entry.handler.name}" of {entry.distribution} broke its contract on "{label}": {what}',
+            f"report it to the authors of {entry.distribution}",
+        )
+
+    def _check(self, entry: "HandlerEntry", target: "Target", context: TargetContext, analysis: Analysis) -> None:
+        """Every output is declared, made once and nobody else's; every derived input is made by somebody."""
+        made: set[str] = set()
+        for action in analysis.actions:
+            if not action.argv or not action.outputs:
+                raise self._breach(entry, target.label, f"its action {action.mnemonic} has no command or no outputs")
+            for output in action.outputs:
+                if context.declared.get(output.path) != output:
+                    what = f'the output "{output.path}" was not declared by this target'
+                    raise self._breach(entry, target.label, what)
+                if output.path in made:
+                    raise self._breach(entry, target.label, f'two of its actions make "{output.path}"')
+                made.add(output.path)
+        for action in analysis.actions:
+            for artifact in (*action.inputs, *action.tools):
+                if not artifact.is_source and artifact.path not in made and self.actions.owner(artifact.path) is None:
+                    raise self._breach(entry, target.label, f'no action makes the input "{artifact.path}"')
+        for path in made:
+            self._claim(target, context, path)
+
+    def _claim(self, target: "Target", context: TargetContext, path: str) -> None:
+        """One owner for each output: no other target's, no source's, and none inside another's directory."""
+        name = path.removeprefix(f"{target.label.directory}/") if target.label.directory else path
+        if path.partition("/")[0].casefold() in RESERVED_NAMES:
+            context.fail(
+                f'the output "{name}" has a place that bldr keeps for itself', "give it another name", "outputs"
+            )
+        other = self._claimed.get(path)
+        if other is not None:
+            context.fail(f'the output "{name}" is made by "{other}" too', "give one of them another name", "outputs")
+        if self._source_exists(path):
+            context.fail(f'the output "{name}" has the path of a source file', "give it another name", "outputs")
+        parent = path
+        while parent := parent.rpartition("/")[0]:
+            if parent in self._claimed_directories or parent in self._claimed:
+                context.fail(f'the output "{name}" lies inside the output "{parent}"', "declare only one", "outputs")
+        self._claimed[path] = target.label
+        if context.declared[path].is_directory:
+            self._claimed_directories[path] = target.label
+
+    def _node(
+        self, entry: "HandlerEntry", target: "Target", context: TargetContext, action: Action, permissions: Permissions
+    ) -> ActionNode:
+        toolchains = tuple(context.toolchain(name) for name in action.toolchains)
+        return ActionNode(
+            index=len(self.actions.nodes),
+            label=target.label,
+            action=action,
+            handler=entry.identity,
+            toolchains=toolchains,
+            env=action_env(action, toolchains, target.attributes, self._inherited_env),
+            permissions=permissions,
+            deps=self.actions.producers((*action.inputs, *action.tools)),
+            # of a test it is the run that wants to be alone, not what builds it
+            exclusive="exclusive" in target.attributes.tags and not isinstance(target.attributes, TestAttributes),
+        )
+
+
+def _check_env(attributes: TargetAttributes, context: TargetContext) -> None:
+    for attribute, names in (("env", attributes.env), ("env_inherit", attributes.env_inherit)):
+        if "BLDR_ROOT" in names:
+            context.fail("BLDR_ROOT is set by bldr: it is where the tree stands", "take it out", attribute)
+
+
+def action_env(
+    action: Action, toolchains: Iterable[Toolchain], attributes: TargetAttributes, host_env: dict[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """E, exactly: the defaults, what toolchains, handler and target set, and what the target inherits by name."""
+    directories = dict.fromkeys(f"/tools/{tool.path}".rpartition("/")[0] for tool in action.tools)
+    set_by_toolchains: list[tuple[str, str]] = []
+    for toolchain in toolchains:
+        set_by_toolchains += toolchain.env.items()
+        directories[f"/toolchain/{toolchain.name}/bin"] = None
+    shared = _shared_env(":".join(directories), tuple(set_by_toolchains))
+    own = {**action.env, **attributes.env}
+    own.update((name, host_env[name]) for name in attributes.env_inherit if name in host_env)
+    if own.keys().isdisjoint(shared):
+        return tuple(sorted([*shared.values(), *own.items()]))
+    return tuple(sorted({**dict(shared.values()), **own}.items()))
+
+
+@lru_cache(maxsize=256)
+def _shared_env(path: str, set_by_toolchains: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, str]]:
+    """What very many actions have in common, as pairs of which there is one each."""
+    env = {
+        "HOME": "/tmp",  # noqa: S108  # the sandbox's own
+        "LANG": "C.UTF-8",
+        "SOURCE_DATE_EPOCH": "315532800",
+        "TMPDIR": "/tmp",  # noqa: S108
+        "TZ": "UTC",
+        "USER": "builder",
+    }
+    env.update(set_by_toolchains)
+    env["PATH"] = path
+    return {name: (name, value) for name, value in env.items()}
+
+
+def requested_files(target: AnalyzedTarget) -> tuple[Artifact, ...]:
+    """What a person gets for naming the target: its files, and its program with all that it needs at run time."""
+    wanted: dict[Artifact, None] = {}
+    for provider in target.providers.values():
+        if isinstance(provider, Files):
+            wanted.update(dict.fromkeys(provider.files))
+        elif isinstance(provider, Executable):
+            wanted.update(dict.fromkeys((provider.program, *provider.runtime)))
+    return tuple(artifact for artifact in wanted if not artifact.is_source)

@@ -1,0 +1,252 @@
+"""Looks at what was built: why an action runs, what ran, what this machine gives, and a shell in an action's place."""
+
+import os
+import select
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bldr.api.errors import BldrError, CacheError, IsolationError, ToolchainError
+from bldr.api.labels import Label
+from bldr.api.sandbox import Probe, Verdict
+from bldr.execute.building import Building, Plan
+from bldr.execute.history import History
+from bldr.execute.limits import LimitUse
+from bldr.execute.records import Record, load_record
+from bldr.execute.runners import Cached, Runner, Work
+from bldr.execute.sandboxed import Sandboxed
+from bldr.execute.sources import Sources
+from bldr.execute.sysroot import Sysroots
+from bldr.graph.actions import ActionNode
+from bldr.plan.entries import Entry, expand
+
+if TYPE_CHECKING:
+    from bldr.session import Session
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Why one action would run now, or that it would not and why it ran the last time."""
+
+    label: Label
+    mnemonic: str
+    lines: tuple[str, ...]
+
+
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The last run of one action: a command, the world it ran in, and what it printed."""
+
+    label: str
+    mnemonic: str
+    command: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    status: str
+    exit_code: int
+    message: str
+    reason: str
+    duration_s: float
+    isolation: dict[str, str]
+    limits: dict[str, float]
+    limit_uses: tuple[LimitUse, ...]
+    verdict: Verdict | None
+    usage: dict[str, float]
+    log: str
+    reproduce: str
+
+
+class ToolchainReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A toolchain that a plugin looked for: what it is, or why there is none."""
+
+    name: str
+    found: bool
+    description: str
+    hint: str = ""
+
+
+class DoctorReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What this machine can give."""
+
+    probes: tuple[Probe, ...]
+    toolchains: tuple[ToolchainReport, ...]
+    cache_dir: str
+    problems: tuple[str, ...]
+
+
+def explain(session: "Session", labels: Sequence[Label]) -> list[Explanation]:
+    """Walk the actions in order without running any. What waits for an action that must run says so."""
+    plan = session.plan(labels, tests=True)
+    history = History(session.store, session.root)
+    sources = Sources(session.workspace, session.store)
+    nothing: Runner = _NoRunner()
+    cached = Cached(nothing, session.store, history, session.platform, session.platforms.floor)
+    entries: dict[str, tuple[Entry, ...]] = {}
+    found: list[Explanation] = []
+    for node in plan.nodes:
+        lines = _explain_one(session, cached, sources, node, entries)
+        if node.label in labels:
+            found.append(Explanation(node.label, f"{node.action.mnemonic} {node.name}", tuple(lines)))
+    return found
+
+
+class _NoRunner:
+    def run(self, work: Work, done: object) -> None:  # noqa: ARG002  # the protocol's
+        raise AssertionError(f"explaining must not run {work.node.name}")
+
+
+def _explain_one(
+    session: "Session", cached: Cached, sources: Sources, node: ActionNode, entries: dict[str, tuple[Entry, ...]]
+) -> list[str]:
+    artifacts = (*node.action.inputs, *node.action.tools)
+    for artifact in artifacts:
+        if artifact.is_source and artifact.path not in entries:
+            entries[artifact.path] = (sources.entry(artifact.path),)
+    waiting = [artifact.path for artifact in artifacts if artifact.path not in entries]
+    if waiting:
+        return [f"waits for {path}, which must be made again" for path in waiting]
+    work = Work(node, tuple(expand(node.action.inputs, entries)), tuple(expand(node.action.tools, entries)))
+    result, reason = cached.find(work)
+    if result is None:
+        return [f"must run: {reason}"]
+    for output in node.action.outputs:
+        entries[output.path] = result.entries_of(output)
+    record = load_record(session.store, session.root, node.name)
+    last = f"; it last ran because: {record.reason}" if record else ""
+    return [f"up to date{last}"]
+
+
+def log_entries(session: "Session", labels: Sequence[Label]) -> list[LogEntry]:
+    """The last runs of the actions of `labels`, tests included, in the order in which they depend on each other."""
+    plan = session.plan(labels, tests=True)
+    entries = []
+    for node in plan.graph.nodes:
+        record = load_record(session.store, session.root, node.name) if node.label in labels else None
+        if record is not None:
+            entries.append(_log_entry(session, record))
+    return entries
+
+
+def _log_entry(session: "Session", record: Record) -> LogEntry:
+    result = record.result
+    try:
+        log = session.store.blobs.read(result.log).decode(errors="replace") if result.log else ""
+    except CacheError:
+        log = "[the log was removed by garbage collection]\n"
+    return LogEntry(
+        label=record.label,
+        mnemonic=record.mnemonic,
+        command=record.argv,
+        env=dict(record.env),
+        cwd="/build",
+        status=result.status,
+        exit_code=result.exit_code,
+        message=result.message,
+        reason=record.reason,
+        duration_s=result.duration_s,
+        isolation={name: level.name.lower() for name, level in result.isolation.items()},
+        limits=result.limits,
+        limit_uses=record.limit_uses,
+        verdict=result.verdict,
+        usage={name: value for name, value in msgspec.structs.asdict(result.usage).items() if value is not None},
+        log=log,
+        reproduce=f"bldr shell {record.label}",
+    )
+
+
+def shell(session: "Session", labels: Sequence[Label]) -> int:
+    """Open a shell in the sandbox of the target's failed action, or else its last; returns the shell's exit code.
+
+    Raises BldrError where `labels` are not one target with an action.
+    """
+    if len(labels) != 1:
+        raise BldrError(f"a shell stands in one target, and these are {len(labels)}", "name one target")
+    label = labels[0]
+    plan = session.plan([label], tests=True)
+    own = [node for node in plan.nodes if node.label == label]
+    if not own:
+        raise BldrError(f'the target "{label}" has no actions', "bldr query 'kind(executable, //...)'")
+    failed = [node for node in own if _failed(session, node)]
+    node = failed[0] if failed else own[-1]
+    needed = Plan(plan.graph, (), {}, plan.graph.needed(node.deps))
+    building = Building(
+        needed,
+        session.workspace,
+        session.graph,
+        session.store,
+        session.platforms,
+        session.platform,
+        session.events,
+        jobs=session.jobs,
+        keep_going=False,
+        reuse_tests=True,
+    )
+    outcome = building.run(is_test=False)
+    if outcome.exit_code:
+        return outcome.exit_code
+    return _enter(session, _with_shell(session, node), building.entries)
+
+
+def _failed(session: "Session", node: ActionNode) -> bool:
+    record = load_record(session.store, session.root, node.name)
+    return record is not None and not record.result.is_ok
+
+
+def _with_shell(session: "Session", node: ActionNode) -> ActionNode:
+    """The action with the shell's toolchain beside its own."""
+    toolchains = node.toolchains
+    if all(toolchain.name != "shell" for toolchain in toolchains):
+        toolchains = (*toolchains, session.toolchains("shell"))
+    env = dict(node.env)
+    env["PATH"] = ":".join(filter(None, (env.get("PATH", ""), "/toolchain/shell/bin")))
+    env["TERM"] = os.environ.get("TERM", "dumb")
+    return msgspec.structs.replace(node, toolchains=toolchains, env=tuple(sorted(env.items())))
+
+
+def _enter(session: "Session", node: ActionNode, entries: Mapping[str, Sequence[Entry]]) -> int:
+    sources = Sources(session.workspace, session.store)
+    known = dict(entries)
+    for artifact in (*node.action.inputs, *node.action.tools):
+        if artifact.is_source:
+            known[artifact.path] = (sources.entry(artifact.path),)
+    work = Work(node, tuple(expand(node.action.inputs, known)), tuple(expand(node.action.tools, known)))
+    runner = Sandboxed(
+        session.store, sources, Sysroots(session.store), session.platforms.choose, lambda *_: (), lambda _: None
+    )
+    session.platforms.on_open(lambda _: None, session.events)
+    _, launcher = session.platforms.choose(node)
+    stage = runner.stage(work, launcher)
+    try:
+        resources = msgspec.structs.replace(node.permissions.resources, wall_time_s=None)
+        shell = "bash" if any("bash" in toolchain.executables for toolchain in node.toolchains) else "sh"
+        launcher.start(runner.launch(work, stage, resources, (0, 1, 2), (shell, "-i") if os.isatty(0) else (shell,)))
+        while not (exits := launcher.reap()):
+            select.select([launcher.fileno()], [], [])
+    finally:
+        session.platforms.close()
+        stage.remove()
+        runner.close()
+    failure = exits[0].failure
+    if failure is not None:
+        raise IsolationError(failure.message, failure.hint)
+    return exits[0].exit_code
+
+
+def doctor(session: "Session") -> DoctorReport:
+    """Probe every platform and look for every toolchain."""
+    toolchains = []
+    for name in session.toolchains.names():
+        try:
+            toolchain = session.toolchains(name)
+        except ToolchainError as error:
+            toolchains.append(ToolchainReport(name=name, found=False, description=error.message, hint=error.hint))
+        else:
+            described = " ".join(f"{key}={value}" for key, value in sorted(toolchain.attributes.items()))
+            commands = ", ".join(sorted(toolchain.executables))
+            toolchains.append(ToolchainReport(name=name, found=True, description=described or commands))
+    broken = [f"plugin {plugin.name} ({plugin.distribution}): {plugin.reason}" for plugin in session.registry.broken]
+    return DoctorReport(
+        probes=tuple(session.platforms.probes()),
+        toolchains=tuple(toolchains),
+        cache_dir=os.path.dirname(session.store.root),
+        problems=tuple(broken),
+    )

@@ -1,0 +1,132 @@
+"""What a machine can give, for people and programs: guarantees by sandbox, toolchains, the cache, remedies."""
+
+import os
+import textwrap
+from typing import Any, NamedTuple
+
+from bldr.api.sandbox import GUARANTEES, LIMITS, Level, Probe
+from bldr.inspection import DoctorReport, ToolchainReport
+from bldr.report.text import count, size
+
+
+class CacheSize(NamedTuple):
+    """Files below a cache directory, and their bytes."""
+
+    files: int
+    size_bytes: int
+
+
+def is_complete(probe: Probe) -> bool:
+    """Whether `--hermetic` can be had from this sandbox."""
+    return probe.supported and not _missing(probe)
+
+
+def as_json(report: DoctorReport, cache: CacheSize) -> dict[str, Any]:
+    """The report for programs, levels by name."""
+    sandboxes = [
+        {
+            "name": probe.sandbox,
+            "supported": probe.supported,
+            "hermetic": is_complete(probe),
+            "isolation": {name: _level(probe, name) for name in (*GUARANTEES, *LIMITS)},
+            "shortfalls": list(probe.shortfalls),
+        }
+        for probe in report.probes
+    ]
+    return {
+        "sandboxes": sandboxes,
+        "toolchains": list(report.toolchains),
+        "cache": {"directory": report.cache_dir, **cache._asdict()},
+        "problems": list(report.problems),
+    }
+
+
+def as_text(report: DoctorReport, cache: CacheSize) -> str:
+    """The report for people."""
+    lines: list[str] = []
+    for probe in report.probes:
+        lines += [*sandbox_lines(probe), ""]
+    if not report.probes:
+        lines += ["no sandbox: no plugin brings a platform", ""]
+    lines.append("toolchains")
+    for toolchain in report.toolchains:
+        lines += _toolchain_lines(toolchain)
+    lines += ["", "cache", f"  {report.cache_dir}: {size(cache.size_bytes)} in {count(cache.files, 'file')}"]
+    if report.problems:
+        lines += ["", "problems", *(f"  {problem}" for problem in report.problems)]
+    return "\n".join(lines) + "\n"
+
+
+def measure(directory: str) -> CacheSize:
+    """Walk `directory`; what another process removes meanwhile does not count."""
+    files = size_bytes = 0
+    waiting = [directory]
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except OSError:
+            continue
+        for entry in entries:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    size_bytes += entry.stat(follow_symlinks=False).st_size
+                    files += 1
+            except OSError:
+                continue
+    return CacheSize(files, size_bytes)
+
+
+def _missing(probe: Probe) -> list[str]:
+    return [name for name in GUARANTEES if probe.isolation.get(name, Level.NONE) == Level.NONE]
+
+
+_ENFORCED = {Level.KERNEL: "by the kernel", Level.SUPERVISED: "by supervision", Level.NONE: "not enforced"}
+
+
+def _level(probe: Probe, name: str) -> str:
+    return Level(probe.isolation.get(name, Level.NONE)).name.lower()
+
+
+def sandbox_lines(probe: Probe) -> list[str]:
+    """What one sandbox gives, by who enforces it, and for the rest why not and what to do."""
+    missing = _missing(probe)
+    if not probe.supported:
+        verdict = "does not work on this machine"
+    elif missing:
+        verdict = f"no --hermetic, for {len(missing)} of {count(len(GUARANTEES), 'guarantee')} cannot be given"
+    else:
+        verdict = "gives every guarantee of --hermetic"
+    lines = [f"sandbox {probe.sandbox}: {verdict}"]
+    for kind, names in (("guarantees", GUARANTEES), ("limits", LIMITS)):
+        for level in sorted(Level, reverse=True):
+            reached = [name for name in names if probe.isolation.get(name, Level.NONE) == level]
+            if reached:
+                lines += _wrapped(f"  {kind:<11} {_ENFORCED[level]:<20}", reached)
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for shortfall in probe.shortfalls:
+        reasons.setdefault((shortfall.why, shortfall.remedy), []).append(shortfall.guarantee)
+    for (why, remedy), names_missing in reasons.items():
+        named = ", ".join(filter(None, names_missing))
+        lines += _with_hint(f"  {named}: {why}" if named else f"  {why}", remedy)
+    return lines
+
+
+def _toolchain_lines(toolchain: ToolchainReport) -> list[str]:
+    found = "" if toolchain.found else "not found: "
+    return _with_hint(f"  {toolchain.name:<12}{found}{_cut(toolchain.description)}".rstrip(), toolchain.hint)
+
+
+def _wrapped(head: str, names: list[str]) -> list[str]:
+    """Names after a head, in lines that a terminal holds."""
+    lines = textwrap.wrap(" ".join(names), 100 - len(head), break_on_hyphens=False)
+    return [f"{head}{lines[0]}", *(f"{'':<{len(head)}}{line}" for line in lines[1:])]
+
+
+def _cut(text: str, width: int = 100) -> str:
+    return text if len(text) <= width else f"{text[:width].rpartition(' ')[0]} ..."
+
+
+def _with_hint(line: str, hint: str) -> list[str]:
+    return [line, f"      hint: {hint}"] if hint else [line]

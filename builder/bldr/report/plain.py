@@ -1,0 +1,102 @@
+"""The listener for logs and pipes: silent about what went well, complete about what did not, and one last line."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from bldr.api.events import (
+    ActionFinished,
+    ActionStarted,
+    BuildFinished,
+    Error,
+    Event,
+    TestFinished,
+)
+from bldr.api.events import Warning as WarningEvent
+from bldr.report import sentences
+from bldr.report.text import excerpt
+from bldr.report.use import MostUse
+
+LogFrame = Callable[[str, str], tuple[str, str]]
+"""(title, text) -> what stands before and after a log, so that a CI system folds it and obeys nothing inside."""
+
+
+class Out(Protocol):
+    """What a listener needs of a text stream."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> None: ...
+
+
+class PlainListener:
+    """Writes lines to `out`. `verbosity`: -1 failures only, 0 with warnings and the summary, 1 every action that ran
+    and what was used most, 2 also what was served from the cache and why the rest was not."""
+
+    kinds = (ActionStarted, ActionFinished, TestFinished, Error, WarningEvent, BuildFinished)
+
+    def __init__(
+        self, out: Out, *, verbosity: int = 0, test_output: str = "errors", frame: LogFrame | None = None
+    ) -> None:
+        self._out = out
+        self._verbosity = verbosity
+        self._test_output = test_output
+        self._frame = frame
+        self._titles: dict[int, str] = {}
+        self._use = MostUse()
+        self._shown_logs: set[str] = set()
+        self.errors_shown: set[str] = set()
+
+    def on_event(self, event: Event) -> None:
+        """Write what the event is worth."""
+        if isinstance(event, ActionStarted):
+            self._titles[event.action_id] = sentences.action_title(event.label, event.mnemonic, event.message)
+            if self._verbosity >= 2 and event.reason:
+                self._write([f"{self._titles[event.action_id]}: {event.reason}"])
+        elif isinstance(event, ActionFinished):
+            self._action_finished(event)
+        elif isinstance(event, TestFinished):
+            self._test_finished(event)
+        elif isinstance(event, Error):
+            self.errors_shown.add(event.message)
+            self._write(sentences.problem(event))
+        elif isinstance(event, WarningEvent):
+            if self._verbosity >= 0:
+                self._write(sentences.problem(event))
+        elif isinstance(event, BuildFinished) and self._verbosity >= 0:
+            nothing_began = self.errors_shown and not event.ran + event.cached + event.failed
+            if self._verbosity >= 1:
+                self._write(self._use.lines())
+            if not nothing_began:  # the errors are the summary
+                self._write([sentences.summary(event)])
+
+    def close(self) -> None:
+        """Let the last line out."""
+        self._out.flush()
+
+    def _action_finished(self, event: ActionFinished) -> None:
+        title = self._titles.pop(event.action_id, "") or sentences.action_title(event.label, event.mnemonic)
+        self._use.add(event, title)
+        if event.status == "interrupted":
+            return
+        if event.status != "ok":
+            lines = [sentences.failure(event, title), *sentences.reasons(event.message, event.hint)]
+            hidden = event.mnemonic == "Test" and self._test_output == "none"
+            self._write(lines, "" if hidden else event.log, title)
+        elif self._verbosity >= (2 if event.cached else 1):
+            self._write([f"{title} (cached)" if event.cached else f"{title} ({event.duration_s:.1f}s)"])
+
+    def _test_finished(self, event: TestFinished) -> None:
+        """Tests that failed were shown as actions already, and `bldr test` prints the results at its end."""
+        wanted = self._test_output == "all" or (self._test_output == "errors" and event.status != "passed")
+        if event.log and wanted and event.log not in self._shown_logs:
+            self._write([sentences.test_line(event)], event.log, event.label)
+
+    def _write(self, lines: list[str], log: str = "", title: str = "") -> None:
+        text = "".join(f"{line}\n" for line in lines)
+        if log:
+            self._shown_logs.add(log)
+            shown = excerpt(log).text
+            before, after = self._frame(title, shown) if self._frame and shown else ("", "")
+            text += before + shown + after
+        self._out.write(text)
+        self._out.flush()

@@ -1,0 +1,320 @@
+"""One build from start to end: the file to read first.
+
+Builderfiles --load--> targets --graph--> actions --plan--> keys --execute--> results --store--> events --report
+"""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+
+import msgspec
+
+from bldr.api.actions import Platform
+from bldr.api.attributes import HermeticSettings, TestAttributes
+from bldr.api.errors import BldrError, WorkspaceError
+from bldr.api.events import AnalysisFinished, BuildFinished, BuildStarted, Error, Listener, TargetAnalyzed
+from bldr.api.events import Warning as WarningEvent
+from bldr.api.labels import Label
+from bldr.api.providers import TestInfo
+from bldr.execute.building import Building, BuildOutcome, Materialize, Plan
+from bldr.execute.materialize import OUTPUT_DIRECTORY, clean_outputs
+from bldr.execute.permissions import merge_permissions
+from bldr.execute.platforms import Platforms
+from bldr.execute.workspace_lock import workspace_lock
+from bldr.graph.actions import ActionNode
+from bldr.graph.analysis import Analyzer, requested_files
+from bldr.graph.patterns import expand_patterns, repositories_of
+from bldr.graph.targets import TargetGraph, build_target_graph
+from bldr.graph.tests import add_test_runs
+from bldr.graph.toolchains import HostToolchains
+from bldr.hermetic.policy import Mode
+from bldr.load.externals import ExternalSource
+from bldr.load.workspace import Workspace, find_root, load_workspace
+from bldr.plugins import Registry, load_plugins
+from bldr.report.stream import EventStream
+from bldr.snapshot.files import forget_all
+from bldr.snapshot.wanted import Heard, Wanted
+from bldr.store.gc import GcReport
+from bldr.store.store import Store, open_store
+from bldr.store.trees import touch
+
+__all__ = ["BuildOutcome", "BuildRequest", "Session"]
+
+
+class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody asks for. `limits` are those of the command line and the environment, set on purpose; `snapshot`
+    is where to keep what the build knew, for one like it to find."""
+
+    command: str = "build"
+    patterns: tuple[str, ...] = ()
+    directory: str = "."
+    cache_dir: str | None = None
+    jobs: int | None = None
+    keep_going: bool = False
+    isolation: Mode = "best"
+    limits: HermeticSettings = HermeticSettings()
+    offline: bool = False
+    runs_per_test: int = 1
+    test_output: str = "errors"
+    run_args: tuple[str, ...] = ()
+    cache_tests: bool = True
+    materialize: Materialize = "top"
+    snapshot: Wanted | None = None
+
+
+class Session:
+    """An open workspace, its store and its listeners. Used as a context manager, by one thread."""
+
+    def __init__(self, request: BuildRequest, listeners: Sequence[Listener] = ()) -> None:
+        self.request = request
+        self.directory = os.path.realpath(request.directory)
+        self.registry: Registry = load_plugins()
+        made = [listener() for listener in self.registry.listeners]
+        self._heard = Heard()
+        self._is_followed = bool(made)  # by listeners of plugins, who want to hear of every build
+        self.events = EventStream([*listeners, *made, self._heard])
+        self.store: Store = open_store(request.cache_dir or default_cache_dir(os.environ))
+        self.platforms = Platforms(self.registry.sandboxes, request.isolation, self.store.root, self.store.memo)
+        self.toolchains = HostToolchains(self.registry, self.store, os.environ)
+        self.platform = host_platform()
+        self._root = ""
+        self._workspace: Workspace | None = None
+        self._graph: TargetGraph | None = None
+        self._repositories: set[str] = set()  # external sources that patterns named: all their targets are in the graph
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.platforms.close()
+        self.events.close()
+        self.store.close()
+
+    # What the request means
+
+    @property
+    def root(self) -> str:
+        """The workspace's directory. Raises WorkspaceError where the user stands in none."""
+        if not self._root:
+            self._root = find_root(self.directory)
+        return self._root
+
+    @property
+    def jobs(self) -> int:
+        """How many actions may run at once."""
+        return self.request.jobs or os.cpu_count() or 1
+
+    @property
+    def workspace(self) -> Workspace:
+        """The parsed workspace. Raises WorkspaceError with every mistake in it."""
+        if self._workspace is None:
+            self._workspace = load_workspace(self.root, self.registry, external=self._fetch, parsed=self.store.memo)
+        return self._workspace
+
+    @property
+    def graph(self) -> TargetGraph:
+        """The resolved targets."""
+        if self._graph is None:
+            self._graph = build_target_graph(self.workspace, sorted(self._repositories))
+        return self._graph
+
+    @property
+    def package(self) -> str:
+        """The package in which the user stands."""
+        inside = os.path.relpath(self.directory, self.root)
+        return "" if inside == "." else inside.replace(os.sep, "/")
+
+    def labels(self, patterns: Sequence[str] | None = None) -> tuple[Label, ...]:
+        """What patterns (or those of the request) name."""
+        patterns = self.request.patterns if patterns is None else patterns
+        self.include(repositories_of(patterns))
+        return expand_patterns(self.graph, patterns, self.package)
+
+    def include(self, repositories: set[str]) -> None:
+        """From here on all targets of these external sources are in the graph, not only those that others name."""
+        if not repositories <= self._repositories:
+            self._repositories |= repositories
+            self._graph = None
+
+    def plan(self, labels: Sequence[Label], *, tests: bool) -> Plan:
+        """Analyse `labels`; with `tests`, the runs of the tests among them belong to the plan."""
+        env = dict(os.environ)
+        analyzer = Analyzer(
+            self.graph,
+            self.registry,
+            self.platform,
+            self.toolchains,
+            lambda target: merge_permissions(target, self.request.limits),
+            lambda path: os.path.lexists(self.workspace.host_path(path)),
+            env,
+        )
+        actions = analyzer.analyze(labels)
+        runs: dict[Label, list[ActionNode]] = {}
+        wanted: list[int] = []
+        for label in labels:
+            target = self.graph.target(label)
+            wanted.extend(actions.producers(requested_files(actions.targets[label])))
+            if tests and TestInfo in actions.targets[label].providers:
+                assert isinstance(target.attributes, TestAttributes)
+                runs[label] = add_test_runs(
+                    actions,
+                    target,
+                    self.toolchains,
+                    merge_permissions(target, self.request.limits),
+                    env,
+                    self.registry.handlers[target.handler_key].identity,
+                    self.request.runs_per_test,
+                    self.request.run_args,
+                )
+                wanted.extend(node.index for node in runs[label])
+        return Plan(actions, tuple(labels), runs, actions.needed(wanted))
+
+    # Tidying
+
+    def clean(self) -> None:
+        """Remove the outputs in the workspace; the cache stays."""
+        with workspace_lock(self.root, self._waiting):
+            clean_outputs(self.root)
+
+    def gc(self, max_size_bytes: int | None = None, max_age_s: float | None = None) -> GcReport:
+        """Shrink the cache. What was taken is to be missed by the next build, so snapshots go too."""
+        forget_all(os.path.dirname(self.store.root))
+        return self.store.gc(max_size_bytes, max_age_s)
+
+    # Building
+
+    def build(self) -> BuildOutcome:
+        """Do what the request says. Errors of people are told as events and raised."""
+        try:
+            with workspace_lock(self.root, self._waiting):
+                return self._build()
+        except BldrError as error:
+            self._tell(error)
+            raise
+
+    def _build(self) -> BuildOutcome:
+        request = self.request
+        loaded_ns = time.time_ns()
+        self.events.emit(
+            BuildStarted(
+                command=request.command,
+                workspace=self.workspace.name,
+                root=self.root,
+                patterns=request.patterns,
+                isolation=request.isolation,
+                sandbox=self.platforms.name,
+                jobs=self.jobs,
+            )
+        )
+        for broken in self.registry.broken:
+            self._warn("plugin", f'plugin "{broken.name}" of {broken.distribution} cannot be loaded: {broken.reason}')
+        labels = self.labels()
+        if request.command == "run" and len(labels) != 1:
+            names = ", ".join(str(label) for label in labels[:5])
+            raise BldrError(f"one target can be run, and these are {len(labels)}: {names}", "name one of them")
+        plan = self.plan(labels, tests=request.command == "test")
+        self.platforms.check(plan.nodes, self.graph)
+        if request.command == "test" and not plan.tests:
+            self._warn("tests", "no test is among what was asked for", "bldr query 'tests(//...)' lists them")
+        if self.events.wants(TargetAnalyzed):
+            for label, analyzed in plan.graph.targets.items():
+                self.events.emit(TargetAnalyzed(label=str(label), actions=analyzed.actions))
+        tests = sum(map(len, plan.tests.values()))
+        self.events.emit(AnalysisFinished(targets=len(plan.labels), actions=len(plan.nodes), tests=tests))
+        building = Building(
+            plan,
+            self.workspace,
+            self.graph,
+            self.store,
+            self.platforms,
+            self.platform,
+            self.events,
+            jobs=self.jobs,
+            keep_going=request.keep_going,
+            reuse_tests=request.cache_tests,
+            materialize=request.materialize,
+        )
+        outcome = building.run(is_test=request.command == "test")
+        if request.snapshot is not None and not self._is_followed and request.materialize == "top":
+            self._remember(request.snapshot, plan, outcome, building, loaded_ns)
+        return outcome
+
+    def _remember(self, wanted: Wanted, plan: Plan, outcome: BuildOutcome, building: Building, loaded_ns: int) -> None:
+        """Keep what this build knew. A snapshot that cannot be written is one that is not there: it costs time only."""
+        from bldr.snapshot.write import Built, forget, keep
+
+        built = Built(
+            plan,
+            outcome,
+            building.entries,
+            self.workspace,
+            self.toolchains,
+            self.store,
+            self._heard,
+            self.directory,
+            loaded_ns,
+            {
+                "mode": self.request.isolation,
+                "jobs": self.request.jobs,
+                "keep_going": self.request.keep_going,
+                "sandboxes": [(type(one).__module__, type(one).__qualname__) for one in self.registry.sandboxes],
+                "platform": [self.platform.os, self.platform.arch],
+            },
+        )
+        with contextlib.suppress(OSError):
+            (keep if outcome.exit_code == 0 else forget)(wanted, built)
+
+    def _fetch(self, source: ExternalSource) -> str:
+        from bldr.fetch import fetch  # HTTP and archives: only where a source is used
+
+        tree = fetch(
+            source,
+            self.store.root,
+            builderfile_root=self.root,
+            offline=self.request.offline,
+            warn=lambda message, hint: self._warn("fetch", message, hint),
+        )
+        touch(os.path.dirname(tree))
+        return tree
+
+    def _warn(self, kind: str, message: str, hint: str = "") -> None:
+        self.events.emit(WarningEvent(kind=kind, message=message, hint=hint))
+
+    def _waiting(self) -> None:
+        self._warn("lock", "another bldr builds in this workspace: waiting for it", "its process is the holder of "
+                   f"{OUTPUT_DIRECTORY}/.lock")  # fmt: skip
+
+    def _tell(self, error: BldrError) -> None:
+        if isinstance(error, WorkspaceError):
+            for problem in error.problems:
+                self.events.emit(
+                    Error(
+                        message=problem.message,
+                        hint=problem.hint,
+                        file=problem.file,
+                        line=problem.line,
+                        column=problem.column,
+                    )
+                )
+        else:
+            self.events.emit(Error(message=error.message, hint=error.hint))
+        self.events.emit(BuildFinished(success=False, exit_code=error.exit_code, ran=0, cached=0, failed=0))
+
+
+def default_cache_dir(env: Mapping[str, str]) -> str:
+    """`$XDG_CACHE_HOME/bldr`, or `~/.cache/bldr`; the store makes its versioned directory below."""
+    home = env.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(home, "bldr")
+
+
+def host_platform() -> Platform:
+    """The machine that bldr runs on: actions run on it too."""
+    names = {"darwin": "macos", "win32": "windows"}
+    machine = os.uname().machine if hasattr(os, "uname") else os.environ.get("PROCESSOR_ARCHITECTURE", "").lower()
+    architectures = {"amd64": "x86_64", "arm64": "aarch64"}
+    return Platform(names.get(sys.platform, sys.platform), architectures.get(machine, machine))

@@ -1,0 +1,168 @@
+"""The null build: when nothing has changed since the last build of a request succeeded, says so, and that is all.
+
+A snapshot is believed where its file is whole and ours, where the request's key, the interpreter and the modules are
+the same, and where a stat proves the rest. Whatever is in doubt is left to the whole build: None is the answer then.
+"""
+
+import os
+import sys
+import time
+
+from bldr.snapshot.request import SET_BY_SHELLS, cache_directory, is_off, moves, request_key
+
+TYPE_CHECKING = False  # see bldr.cli.main
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from bldr.snapshot.files import Snapshot
+    from bldr.snapshot.proofs import Group, Place
+    from bldr.snapshot.since import Since
+
+WORTH_A_PROCESS = 4000
+"""Files from which on a second process that checks half of them pays for itself."""
+
+_TRIES = 10
+_TRY_S = 0.01
+"""How often, and how far apart, the workspace's lock is asked for before a whole build waits for it and says so."""
+
+_DAY_NS = 86_400_000_000_000
+
+
+def answer(words: "Sequence[str]") -> int | None:
+    """Do what the command line `words` asks for if that is nothing; the exit code, or None where a build must tell."""
+    started_s = time.monotonic()
+    if is_off(os.environ) or moves(words):
+        return None
+    try:
+        directory = os.getcwd()
+    except OSError:
+        return None
+    import gc
+
+    gc.disable()
+    try:
+        return _answer(words, directory, started_s)
+    finally:
+        gc.enable()
+
+
+def _answer(words: "Sequence[str]", directory: str, started_s: float) -> int | None:
+    from bldr.snapshot.files import ACTIONS, SINCE, place_of, read
+
+    cache = cache_directory(words, os.environ)
+    place = place_of(cache, request_key(words, directory, os.environ))
+    snapshot = read(place, cache)
+    if snapshot is None or not _fits(snapshot.head, cache):
+        return None
+    held = hold_workspace(snapshot.head["root"])
+    if held is None:
+        return None
+    try:
+        from bldr.snapshot.since import Since, read_since
+
+        since = read_since(place, cache, snapshot.head["base"]) if os.path.exists(place + SINCE) else Since()
+        different = _different(snapshot, {*snapshot.head["unsettled"], *since.places})
+        if different is None:
+            return None
+        if not different and not since.places:
+            return say(snapshot.head, time.monotonic() - started_s)
+        groups = all_groups(snapshot)
+        changed = since.changed(different, groups, snapshot.head["unsettled"])
+        if changed is None:
+            return None
+        if not changed:
+            return say(snapshot.head, time.monotonic() - started_s)
+        if not os.path.exists(place + ACTIONS):
+            return None
+        return _build(place, cache, snapshot.head, changed, since, groups)
+    finally:
+        os.close(held)
+
+
+def _build(
+    place: str, cache: str, head: "dict[str, Any]", changed: "list[Place]", since: "Since", groups: "dict[int, Group]"
+) -> int | None:
+    """Nothing but contents of sources has changed: what they reach is built, and nothing else is looked at."""
+    from bldr.snapshot.edited import Edit, build
+
+    return build(Edit(place, cache, head["root"], head["base"], head["sources"], changed, since, groups))
+
+
+def say(head: "dict[str, Any]", elapsed_s: float) -> int:
+    """What the build of which nothing runs prints."""
+    if head["summary"]:
+        try:
+            sys.stderr.write(f"{head['summary']}{_duration(elapsed_s)}\n")
+            sys.stderr.flush()
+        except OSError:  # nobody reads it: the exit code has to do, as after a build
+            pass
+    if head["stdout"]:
+        sys.stdout.write(head["stdout"])
+    return 0
+
+
+def _duration(seconds: float) -> str:
+    """As `bldr.report.text.duration`, for what takes less than a minute."""
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    from bldr.report.text import duration
+
+    return duration(seconds)
+
+
+def _fits(head: "dict[str, Any]", cache: str) -> bool:
+    """Whether the snapshot was made by this installation, for this cache, not too long ago."""
+    from bldr import __version__
+
+    if head["bldr"] != __version__ or head["python"] != [sys.executable, sys.version, sys.path]:
+        return False
+    if head["cache"] != cache or not 0 <= time.time_ns() - head["written_ns"] < _DAY_NS:
+        return False  # once a day the results are used, so that garbage collection knows that they are
+    passed_on: dict[str, str | None] = head["passed_on"]
+    return all(name in SET_BY_SHELLS and os.environ.get(name) == value for name, value in passed_on.items())
+
+
+def hold_workspace(root: str) -> int | None:
+    """The workspace's lock; None while a build has it. Another null build is waited for."""
+    import fcntl
+
+    try:
+        descriptor = os.open(f"{root}/bldr-out/.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(_TRY_S)
+        else:
+            return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _different(snapshot: "Snapshot", allowed: "set[Place]") -> "list[Place] | None":
+    """The files that are not as the snapshot says; None where anything else is not."""
+    from bldr.snapshot.files import decoded
+    from bldr.snapshot.proofs import are_absent, differing, differing_by_two, inodes_hold, listings_hold
+
+    head = snapshot.head
+    if not (inodes_hold(head["inodes"]) and are_absent(head["absent"]) and listings_hold(head["directories"])):
+        return None
+    if head["files"] >= WORTH_A_PROCESS:
+        return differing_by_two(snapshot.parts, head["firsts"], allowed)
+    found: list[Place] = []
+    for part, first in zip(snapshot.parts, head["firsts"], strict=True):
+        some = differing(decoded(part), first, allowed)
+        if some is None:
+            return None
+        found += some
+    return found
+
+
+def all_groups(snapshot: "Snapshot") -> "dict[int, Group]":
+    """Every group of a snapshot by its index."""
+    from bldr.snapshot.files import decoded
+
+    return dict(enumerate(group for part in snapshot.parts for group in decoded(part)))

@@ -1,0 +1,37 @@
+"""What a build is told about the snapshot that is wanted of it, and what is listened to for its sake."""
+
+import msgspec
+
+from bldr.api.events import BuildFinished, Event, TestFinished
+from bldr.api.events import Warning as WarningEvent
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Where a snapshot is to be, once the build succeeds. `started_ns` is when the process began to load its code."""
+
+    key: str
+    started_ns: int
+    is_quiet: bool = False
+
+
+class Heard:
+    """Listens to a build for what the next one would print, and for what makes it one that cannot be foretold."""
+
+    kinds = (WarningEvent, TestFinished, BuildFinished)
+
+    def __init__(self) -> None:
+        self.warnings = 0
+        self.tests: list[TestFinished] = []
+        self.finished: BuildFinished | None = None
+
+    def on_event(self, event: Event) -> None:
+        """Keep what counts."""
+        if isinstance(event, WarningEvent):
+            self.warnings += 1
+        elif isinstance(event, TestFinished):
+            self.tests.append(event)
+        elif isinstance(event, BuildFinished):
+            self.finished = event
+
+    def close(self) -> None:
+        """Nothing to let go of."""

@@ -1,0 +1,442 @@
+"""The engine's end of the launcher: starts it, hands launches over, turns its answers into `Exit`s."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import stat
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bldr.api import Exit, Isolation, IsolationError, Launch, MadeFile, SetupFailure, Started, Usage
+from bldr_linux import devices, session, wire
+from bldr_linux.cgroups.tree import Tree
+from bldr_linux.compile import Host, RefusedError, compile_probe
+from bldr_linux.ends import ended, failed, usage_of
+from bldr_linux.failures import explain
+from bldr_linux.mounted import Mounts
+from bldr_linux.reuse import Compiled, Compiler
+
+if TYPE_CHECKING:
+    from bldr_linux.network import Lease, Networks
+
+_RESOLVER = "/etc/resolv.conf"
+_CHILD_FD = 3
+_IDLE_AT_MOST = 16  # cells that keep something and have nothing to do
+_GONE = SetupFailure("the launcher died before the action ended", "look for the reason in the kernel's log (`dmesg`)")
+
+
+class _Cell:
+    """One process that runs launches for us, one at a time, and our end of its socket."""
+
+    def __init__(self, sock: socket.socket, key: bytes | None, generation: int) -> None:
+        self.sock = sock
+        self.key = key  # of what it keeps, b"" for nothing; None: that will be seen
+        self.generation = generation  # of the machine's mounts, when it was made
+        self.receiver = wire.Receiver(sock)
+        self.launch: Launch | None = None
+        self.isolation: Isolation = {}
+        self.lease: Lease | None = None
+        self.measured: dict[str, Any] = {}
+
+
+class LinuxLauncher:
+    """Owns the launcher process, its cells and the control groups that they work in; see `bldr.api.Launcher`."""
+
+    def __init__(
+        self, host: Host, owner: tuple[int, int] | None, tree: Tree, *, outlives: bool = False, cells: int = 0
+    ) -> None:
+        """`cells` are made at once, while the caller has other things to do."""
+        self.owner = owner
+        self._host = host
+        self._tree = tree
+        self._outlives = outlives
+        self._cells: dict[int, _Cell] = {}  # by descriptor
+        self._cells_made = 0
+        self._idle: list[_Cell] = []
+        self._compiler = Compiler(host)
+        self._mounts = Mounts()
+        self._generation = 0
+        self._started: list[Started] = []
+        self._exits: list[Exit] = []
+        self._networks: Networks | None = None
+        self._alive = True
+        self._epoll = select.epoll()
+        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._event, select.EPOLLIN)
+        self._sock, other = socket.socketpair()
+        try:
+            with other:
+                self._pid = _spawn(other.fileno())
+        except OSError as error:
+            self._alive = False
+            self.close()
+            raise IsolationError(
+                f"the sandbox's launcher cannot be started: {(error.strerror or str(error)).lower()}",
+                "raise the caller's limits (`ulimit -u`, `ulimit -n`), or run less at once",
+            ) from error
+        main_thread = threading.current_thread() is threading.main_thread()
+        try:
+            tree.adopt(self._pid)
+            # The signal of a parent's death comes when the thread that spawned the process ends.
+            self._open(host.root, die_with_parent=main_thread and not outlives)
+        except BaseException:
+            self.close()
+            raise
+        self._epoll.register(self._sock.fileno(), select.EPOLLIN)
+        self._idle += [self._make_cell() for _ in range(cells)]
+
+    def _open(self, root: str, *, die_with_parent: bool) -> None:
+        self._sock.sendall(wire.frame(("open", root, self.owner, die_with_parent, self._tree.description)))
+        receiver = wire.Receiver(self._sock)
+        answers: list[tuple[Any, ...]] | None = []
+        while not answers:
+            answers = receiver.receive()
+            if answers is None:
+                raise IsolationError("the sandbox's launcher does not start", "see its message above")
+        if answers[0][0] == "refused":
+            _, reason, _ = answers[0]
+            raise IsolationError(
+                f'the sandbox\'s launcher cannot work in "{root}": {reason.lower()}', "choose another `--cache-dir`"
+            )
+
+    def fileno(self) -> int:
+        """See `bldr.api.Launcher`."""
+        return self._epoll.fileno()
+
+    def start(self, launch: Launch) -> None:
+        """See `bldr.api.Launcher`."""
+        stdio = (launch.stdin, launch.stdout, launch.stderr)
+        try:
+            self._check(launch, stdio)
+            host = self._host._replace(nodes=devices.look(launch.spec.devices))
+            compiled = self._compiler.compile(self._with_resolver(launch), host)
+        except RefusedError as refused:
+            self._answer(failed(launch.launch_id, refused.failure))
+            return
+        if not self._alive:
+            self._answer(failed(launch.launch_id, _GONE))
+            return
+        cell = self._take_cell(compiled)
+        cell.launch = launch
+        cell.isolation = compiled.isolation
+        try:
+            self._send(cell, ("start", launch.launch_id, compiled.plan), stdio)
+        except BaseException:
+            cell.launch = None
+            self._idle.append(cell)
+            raise
+
+    def _check(self, launch: Launch, stdio: tuple[int, int, int]) -> None:
+        if launch.spec.process.map_caller and self.owner is not None:
+            raise RefusedError("the action must run as the caller, but this launcher has given up the caller's rights")
+        if not launch.spec.process.kill_on_parent_exit and not self._outlives:
+            raise RefusedError("the action is to outlive its parent, but this launcher ends with it")
+        if any(stat.S_ISDIR(os.fstat(fd).st_mode) for fd in stdio):
+            raise RefusedError("a directory cannot be a standard stream: it would lead out of the sandbox")
+        if launch.spec.network.bridge is not None:
+            failure = self._network().check()
+            if failure is not None:
+                raise RefusedError(failure.message, failure.hint)
+
+    def _with_resolver(self, launch: Launch) -> Launch:
+        """On a bridge that leads out, whom to ask for names; what the spec itself puts there goes first."""
+        spec = launch.spec
+        known = {
+            *(file.path for file in spec.files),
+            *(item.path for item in spec.inputs),
+            *(link.path for link in spec.links),
+        }
+        if spec.network.bridge is None or known & {_RESOLVER, "/etc"}:
+            return launch
+        resolver = MadeFile(_RESOLVER, self._network().resolver(spec.network.bridge))
+        return msgspec.structs.replace(launch, spec=msgspec.structs.replace(spec, files=(*spec.files, resolver)))
+
+    def _answer(self, end: Exit) -> None:
+        self._exits.append(end)
+        os.eventfd_write(self._event, 1)
+
+    def _take_cell(self, compiled: Compiled | None = None) -> _Cell:
+        """An idle cell that keeps what the launch needs, or a new one."""
+        if self._mounts.changed():
+            # It is not so in the copies that cells have: those that are idle go now, the others when they are.
+            self._generation += 1
+        for outdated in [cell for cell in self._idle if cell.key and cell.generation != self._generation]:
+            self._dismiss(outdated)
+        key = compiled.key if compiled else b""
+        found = [cell for cell in self._idle if cell.key == key] or [cell for cell in self._idle if cell.key is None]
+        if found:
+            cell = found[-1]
+            self._idle.remove(cell)
+        else:
+            if len(self._idle) >= _IDLE_AT_MOST:
+                self._dismiss(self._idle[0])
+            cell = self._make_cell()
+        if cell.key is None:
+            cell.key, cell.generation = key, self._generation
+            if compiled and compiled.base:
+                self._send(cell, ("keep", compiled.base))
+        return cell
+
+    def _make_cell(self) -> _Cell:
+        ours, theirs = socket.socketpair()
+        cell = _Cell(ours, None, self._generation)
+        self._cells[ours.fileno()] = cell
+        self._epoll.register(ours.fileno(), select.EPOLLIN)
+        self._cells_made += 1
+        with theirs, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._sock.sendmsg([wire.frame(("cell", self._cells_made))], wire.descriptors((theirs.fileno(),)))
+        return cell
+
+    def _dismiss(self, cell: _Cell) -> None:
+        """Let an idle cell go, which ends when its socket does."""
+        self._idle.remove(cell)
+        self._epoll.unregister(cell.sock.fileno())
+        del self._cells[cell.sock.fileno()]
+        cell.sock.close()
+        cell.receiver.close()
+
+    def probe(self) -> tuple[bool, SetupFailure | None]:
+        """Set a sandbox up for no command: whether processes can be counted, and what went wrong if anything did."""
+        cell = self._take_cell()
+        with open(os.devnull, "r+b") as null:
+            self._send(cell, ("start", 0, compile_probe(self._host)), (null.fileno(),) * 3)
+        report = None
+        while report is None:
+            messages = cell.receiver.receive()
+            if messages is None:
+                self._lose()
+                return False, _GONE
+            for message in messages:
+                if message[0] == "lost":
+                    return False, self._retire(cell, message)
+                report = message[2] if message[0] == "exit" else report
+        self._idle.append(cell)
+        if report[0] == "ready":
+            return report[1], None
+        if report[0] == "failed":
+            return False, explain(*report[1:])
+        return False, SetupFailure("the sandbox was killed while it was being tried")
+
+    def _send(self, cell: _Cell, message: tuple[Any, ...], fds: tuple[int, ...] = ()) -> None:
+        data = wire.frame(message)
+        # A socket that is closed is for whoever reads it: the last message may say why.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            sent = cell.sock.sendmsg([data], wire.descriptors(fds) if fds else [])
+            cell.sock.sendall(data[sent:])
+
+    def kill(self, launch_id: int) -> None:
+        """See `bldr.api.Launcher`."""
+        self._tell(launch_id, ("kill",))
+
+    def signal(self, launch_id: int, number: int) -> None:
+        """See `bldr.api.Launcher`."""
+        self._tell(launch_id, ("kill",) if number == signal.SIGKILL else ("signal", int(number)))
+
+    def measure(self, launch_id: int) -> Usage | None:
+        """See `bldr.api.Launcher`."""
+        cell = self._cell_of(launch_id)
+        if cell is None or not self._tree.levels:
+            return None
+        self._send(cell, ("measure",))
+        usage = None
+        while cell.launch is not None and usage is None:
+            messages = cell.receiver.receive()
+            if messages is None:
+                self._lose()
+                break
+            for message in messages:
+                if message[0] == "measured":
+                    usage = usage_of(0.0, message[1])
+                else:  # the end may have come in the same read
+                    self._take(cell, message)
+        return usage
+
+    def _cell_of(self, launch_id: int) -> _Cell | None:
+        running = (cell for cell in self._cells.values() if cell.launch and cell.launch.launch_id == launch_id)
+        return next(running, None)
+
+    def _tell(self, launch_id: int, message: tuple[Any, ...]) -> None:
+        cell = self._cell_of(launch_id)
+        if cell is not None and self._alive:
+            self._send(cell, message)
+
+    def started(self) -> Sequence[Started]:
+        """See `bldr.api.Launcher`."""
+        self._receive()
+        started, self._started = self._started, []
+        self._wake_again(self._exits)
+        return started
+
+    def reap(self) -> Sequence[Exit]:
+        """See `bldr.api.Launcher`."""
+        self._receive()
+        exits, self._exits = self._exits, []
+        self._wake_again(self._started)
+        return exits
+
+    def _wake_again(self, left: Sequence[Started] | Sequence[Exit]) -> None:
+        """What was taken and not handed out keeps the descriptor readable."""
+        if left:
+            os.eventfd_write(self._event, 1)
+
+    def _receive(self) -> None:
+        ready = {fd for fd, _ in self._epoll.poll(0)}
+        if self._event in ready:
+            os.eventfd_read(self._event)
+        for fd in ready - {self._event} if self._alive else ():
+            cell = self._cells.get(fd)
+            messages = cell.receiver.receive() if cell else None
+            if cell is None or messages is None:
+                self._lose()
+                return
+            for message in messages:
+                self._take(cell, message)
+
+    def _take(self, cell: _Cell, message: tuple[Any, ...]) -> None:
+        launch = cell.launch
+        if message[0] == "lost":
+            self._retire(cell, message)
+        if launch is None:
+            return
+        if message[0] == "started":
+            # The kernel drops descriptors that are too many for us.
+            pidfd = cell.receiver.fds.pop(0) if cell.receiver.fds else -1
+            pid = message[2] or (_pid_of(pidfd) if pidfd >= 0 else -1)
+            self._send(cell, ("go",))
+            self._started.append(Started(launch.launch_id, pid, pidfd))
+            os.eventfd_write(self._event, 1)
+        elif message[0] == "waiting":
+            self._connect(cell, launch, message[2])
+        elif message[0] == "exit":
+            warnings: tuple[str, ...] = ()
+            if cell.lease is not None:
+                failure = self._network().release(cell.lease)
+                warnings = (*cell.lease.warnings, *([failure.message] if failure else ()))
+                cell.lease = None
+            cell.launch = None
+            self._idle.append(cell)
+            end = ended(launch.launch_id, cell.isolation, *message[2:])
+            self._answer(msgspec.structs.replace(end, warnings=warnings) if warnings else end)
+
+    def _connect(self, cell: _Cell, launch: Launch, pid: int) -> None:
+        """Give the sandbox its place on a bridge, then let it go on; or end it, with the reason."""
+        bridge = launch.spec.network.bridge
+        assert bridge is not None
+        from bldr_linux.network import NetworkError
+
+        try:
+            cell.lease = self._network().connect(pid, bridge)
+        except NetworkError as error:
+            self._send(cell, ("refuse", error.failure.message, error.failure.hint))
+            return
+        except OSError as error:
+            self._send(cell, ("refuse", f"cannot make the network: {(error.strerror or str(error)).lower()}", ""))
+            return
+        self._send(cell, ("go",))
+
+    def _network(self) -> "Networks":
+        if self._networks is None:
+            from bldr_linux.network import Networks  # netlink is dear to import, and few launches need it
+
+            self._networks = Networks()
+        return self._networks
+
+    def _retire(self, cell: _Cell, message: tuple[Any, ...]) -> SetupFailure:
+        """The launcher could not make this one; the others go on."""
+        failure = explain("fork", "", *message[1:])
+        if cell in self._idle:
+            self._idle.remove(cell)
+        self._epoll.unregister(cell.sock.fileno())
+        del self._cells[cell.sock.fileno()]
+        cell.sock.close()
+        if cell.launch is not None:
+            self._answer(failed(cell.launch.launch_id, failure))
+            cell.launch = None
+        return failure
+
+    def _lose(self) -> None:
+        """A part of the launcher is dead, so all of it has to be: whoever was started dies with it, and is reported."""
+        if not self._alive:
+            return
+        self._alive = False
+        self._epoll.unregister(self._sock.fileno())
+        # Nobody waits for the launcher before that: as long as it is there, dead or alive, its number is its own.
+        while session.kill(self._pid):
+            time.sleep(0.005)
+        self._wait()
+        for cell in self._cells.values():
+            if cell.launch is not None:
+                self._answer(failed(cell.launch.launch_id, _GONE))
+                cell.launch = None
+        self._forget()
+
+    def _wait(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+
+    def _forget(self) -> None:
+        for cell in self._cells.values():
+            cell.sock.close()
+            cell.receiver.close()
+        self._cells.clear()
+        self._idle.clear()
+        if self._networks is not None:
+            self._networks.close()
+            self._networks = None
+        self._tree.close()
+
+    def close(self) -> None:
+        """See `bldr.api.Launcher`."""
+        if self._epoll.closed:
+            return
+        self._sock.close()
+        for cell in self._cells.values():
+            cell.sock.close()
+        if self._alive:
+            self._alive = False
+            self._wait()
+        self._forget()
+        for started in self._started:
+            if started.pidfd >= 0:
+                os.close(started.pidfd)
+        self._started.clear()
+        self._epoll.close()
+        self._mounts.close()
+        os.close(self._event)
+
+
+def _pid_of(pidfd: int) -> int:
+    """The process that a descriptor refers to, -1 when it has ended; pidfd_open(2), proc_pid_fdinfo(5)."""
+    with open(f"/proc/self/fdinfo/{pidfd}", "rb") as file:
+        for line in file:
+            if line.startswith(b"Pid:"):
+                return int(line[4:])
+    return -1
+
+
+def _spawn(fd: int) -> int:
+    """Start the launcher on a socket, in a session of its own: the terminal's signals are the engine's business."""
+    directory = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    # Not as a script: those are compiled anew at every start.
+    program = f"import sys; sys.path.append({directory!r}); from bldr_linux.launcher import main; main({_CHILD_FD})"
+    flags = ["-I", "-S", "-X", "utf8", *(["-B"] if sys.dont_write_bytecode else [])]
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, *flags, "-c", program],
+        {},
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, fd, _CHILD_FD),
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, 0, 1),
+        ],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=signal.valid_signals(),
+    )

@@ -1,0 +1,77 @@
+"""Where on the host everything stands that a launch may use, and the rules that say so; reads directories only."""
+
+import os
+import re
+from collections.abc import Mapping
+
+from bldr.api import TREE_ROOT, Input, Launch, Output
+
+_ABSOLUTE = re.compile(r"(?<![^:\s])/[^:\s]*")
+_DEVICES = ("full", "null", "random", "urandom", "zero")
+
+Rules = tuple[tuple[str, str], ...]
+
+
+class Layout:
+    """Sandbox paths as the host's; `scratch` holds the directories made for the temps, by their sandbox paths."""
+
+    def __init__(self, launch: Launch, scratch: Mapping[str, str]) -> None:
+        spec = launch.spec
+        declared: tuple[Input | Output, ...] = (*spec.inputs, *spec.outputs)
+        self._hosts = {place.path: place.source or place.path for place in declared}
+        self._hosts |= scratch
+        self._tree = launch.tree.upper if launch.tree else TREE_ROOT
+        if launch.tree:
+            self._hosts[launch.tree.path] = launch.tree.upper
+
+    def path(self, path: str) -> str:
+        """By the nearest declared path above it; what nothing covers is what it is."""
+        above, below = path, ""
+        while above and above not in self._hosts:
+            above, _, name = above.rpartition("/")
+            below = f"/{name}{below}"
+        return self._hosts[above] + below if above else path
+
+    def argument(self, text: str) -> str:
+        """A word of the command line: a path where it begins like one."""
+        return (self.path(text) if text.startswith("/") else text).replace(TREE_ROOT, self._tree)
+
+    def value(self, text: str) -> str:
+        """A variable's value: every path in it, between colons and white space."""
+        return _ABSOLUTE.sub(lambda found: self.path(found[0]), text).replace(TREE_ROOT, self._tree)
+
+
+def rules(launch: Launch, scratch: Mapping[str, str]) -> Rules:
+    """What may be read and written on the host. Raises OSError where something is not there."""
+    spec = launch.spec
+    read, write = {"/proc"}, {f"/dev/{name}" for name in _DEVICES}
+    for item in spec.inputs:
+        source = item.source or item.path
+        read.add(_real(source))
+        if source != item.path:
+            # Its files refer to each other, and to what runs them, by the names that they have in the sandbox.
+            read |= _counterparts(source, item.path)
+    write |= {_real(output.source or output.path) for output in spec.outputs if not _in_tree(output.path, launch)}
+    write |= {_real(path) for path in (*scratch.values(), *spec.devices)}
+    if launch.tree:
+        write.add(_real(launch.tree.upper))
+    if spec.sysfs:
+        read.add("/sys")
+    return (*((path, "read") for path in sorted(read - write)), *((path, "write") for path in sorted(write)))
+
+
+def _in_tree(path: str, launch: Launch) -> bool:
+    return launch.tree is not None and path.startswith(f"{launch.tree.path}/")
+
+
+def _real(path: str) -> str:
+    return os.path.realpath(path, strict=True)
+
+
+def _counterparts(source: str, path: str) -> set[str]:
+    """The files of the host that have the names of those below `source`."""
+    found = set()
+    for directory, _, names in os.walk(source):
+        place = path + directory[len(source) :]
+        found |= {os.path.realpath(f"{place}/{name}") for name in names}
+    return {file for file in found if os.path.isfile(file)}

@@ -1,0 +1,41 @@
+"""What a launch may leave in its IPC namespace, taken away before its end is told.
+
+The kernel frees the namespace itself, but some time later, and until then what it holds counts against the limits of
+the user (locked memory, bytes of message queues), who is the next launch's user too where a cell keeps its namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+
+from bldr_linux import syscalls
+
+_ATTRIBUTES = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
+_FD = 63
+
+
+class Interprocess:
+    """Made by pid 1 in a fresh IPC namespace while it may still mount."""
+
+    def __init__(self) -> None:
+        self._has_queues = False
+        try:
+            mount_fd = syscalls.new_mount("mqueue", {}, _ATTRIBUTES)
+        except OSError:  # a kernel without queues
+            return
+        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount_fd)
+        os.dup2(fd, _FD, inheritable=False)  # out of the way of standard streams, which come later
+        os.close(fd)
+        os.close(mount_fd)
+        self._has_queues = True
+
+    def clear(self) -> None:
+        """Remove message queues and shared memory, when no other process is left. Needs two free descriptors."""
+        try:
+            for name in os.listdir(_FD) if self._has_queues else ():
+                syscalls.remove_queue(name)
+            with open("/proc/sysvipc/shm", "rb", buffering=0) as file:
+                for line in file.read().splitlines()[1:]:
+                    syscalls.remove_shared_memory(int(line.split()[1]))
+        except OSError:
+            return  # the kernel does it later

@@ -1,0 +1,116 @@
+"""Tries what the Linux sandbox can give on this machine, by setting one up; each shortfall with its remedy."""
+
+import os
+
+from bldr.api import GUARANTEES, LIMITS, Isolation, IsolationError, Level, Probe, SandboxSpec, SetupFailure, Shortfall
+from bldr_linux.cgroups.tree import Tree, open_tree
+from bldr_linux.client import LinuxLauncher
+from bldr_linux.compile import Host, limit_levels, reached
+from bldr_linux.seccomp import MACHINES
+
+_NOBODY = 65534
+_USR_LINKS = ("/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin")
+_KNOBS = (
+    ("/proc/sys/user/max_user_namespaces", "0", "`sysctl user.max_user_namespaces=65536`"),
+    ("/proc/sys/kernel/unprivileged_userns_clone", "0", "`sysctl kernel.unprivileged_userns_clone=1`"),
+    (
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "`sysctl kernel.apparmor_restrict_unprivileged_userns=0`",
+    ),
+)
+_LIMIT_SHORTFALLS = (
+    Shortfall(
+        "processes",
+        "no control group counts them, nor does the kernel for each user namespace, or actions run as root",
+        "use Linux 5.14 or newer, and do not map root into the sandbox",
+    ),
+)
+
+
+def owner(*, map_caller: bool) -> tuple[int, int] | None:
+    """Who must own what actions write; None: the caller."""
+    drop = os.geteuid() == 0 and not map_caller and _is_mapped(_NOBODY)
+    return (_NOBODY, _NOBODY) if drop else None
+
+
+def host(
+    root: str, owner: tuple[int, int] | None, *, map_caller: bool, limits_processes: bool, groups: Isolation
+) -> Host:
+    """The facts that plans depend on; `groups` is what control groups enforce."""
+    return Host(
+        root=os.path.realpath(root),
+        relative=owner is not None,
+        is_root=os.geteuid() == 0 and owner is None,
+        # What was tried without rights does not hold for root, whose processes the kernel does not count.
+        limits_processes=limits_processes and not (os.geteuid() == 0 and map_caller),
+        groups=frozenset(name for name, level in groups.items() if level is Level.KERNEL),
+        usr_links=tuple((path, os.readlink(path)) for path in _USR_LINKS if _leads_into_usr(path)),
+    )
+
+
+def probe(name: str) -> tuple[Probe, bool]:
+    """The answer, and whether processes can be limited without a control group."""
+    machine = os.uname().machine
+    if machine not in MACHINES:
+        known = ", ".join(MACHINES)
+        unknown = SetupFailure(f"the system call filter is not known for {machine}", f"use one of {known}")
+        return _nothing(name, unknown), False
+    of = owner(map_caller=False)
+    tree = open_tree(of)
+    try:
+        facts = host("/", of, map_caller=False, limits_processes=True, groups=tree.levels)
+        counted, failure = _try_sandbox(facts, of, tree)
+        if failure is not None:
+            return _nothing(name, failure), False
+        isolation: Isolation = reached(SandboxSpec(), facts) | limit_levels(facts._replace(limits_processes=counted))
+        reasons = {shortfall.guarantee: shortfall for shortfall in (*_LIMIT_SHORTFALLS, *tree.shortfalls)}
+        missing = [limit for limit in LIMITS if isolation.get(limit, Level.NONE) is Level.NONE]
+        shortfalls = tuple(reasons[limit] for limit in missing)
+        return Probe(name, supported=True, isolation=isolation, shortfalls=shortfalls), counted
+    finally:
+        tree.close()
+
+
+def _nothing(name: str, failure: SetupFailure) -> Probe:
+    remedy = _remedy(failure)
+    shortfalls = tuple(Shortfall(guarantee, failure.message, remedy) for guarantee in GUARANTEES)
+    return Probe(name, supported=False, isolation={}, shortfalls=shortfalls)
+
+
+def _try_sandbox(facts: Host, owner: tuple[int, int] | None, tree: Tree) -> tuple[bool, SetupFailure | None]:
+    try:
+        launcher = LinuxLauncher(facts, owner, tree)
+    except IsolationError as error:
+        return False, SetupFailure(error.message, error.hint)
+    try:
+        return launcher.probe()
+    finally:
+        launcher.close()
+
+
+def _remedy(failure: SetupFailure) -> str:
+    """What the kernel's own switches say goes before what the error suggests."""
+    commands = [command for path, off, command in _KNOBS if _read(path) == off]
+    return f"allow user namespaces: {' and '.join(commands)}" if commands else failure.hint
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _is_mapped(uid: int) -> bool:
+    """Whether the user exists in this user namespace; in one that maps only its maker, root is nobody special."""
+    for line in _read("/proc/self/uid_map").splitlines():
+        first, _, count = map(int, line.split())
+        if first <= uid < first + count:
+            return True
+    return False
+
+
+def _leads_into_usr(path: str) -> bool:
+    return os.path.islink(path) and os.readlink(path).lstrip("/").split("/")[0] == "usr"

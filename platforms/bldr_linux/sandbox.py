@@ -1,0 +1,50 @@
+"""The platform that the hook registers."""
+
+import os
+from typing import Literal
+
+from bldr.api import Launcher, Probe
+from bldr_linux import probe
+from bldr_linux.cgroups.tree import no_tree, open_tree
+from bldr_linux.client import LinuxLauncher
+
+_COUNTS = b"processes are counted"
+
+
+_CELLS_AT_MOST = 4  # made before the first launch: they enter their control groups while the caller plans
+
+
+class LinuxSandbox:
+    """Namespaces, an overlay and a system call filter for every action; see `bldr.api.Sandbox`."""
+
+    name = "linux"
+    tree_layout: Literal["overlay", "copy"] = "overlay"
+
+    def __init__(self) -> None:
+        self._probed: tuple[Probe, bool] | None = None
+
+    def probe(self) -> Probe:
+        """Set one sandbox up and take it down; the answer is kept."""
+        return self._try()[0]
+
+    def found(self) -> bytes:
+        """What `probe` learned besides its answer: for `believe`, in a later process on the same machine."""
+        return _COUNTS if self._try()[1] else b""
+
+    def believe(self, answer: Probe, found: bytes) -> None:
+        """Take an earlier probe's word instead of trying again. Where it is wrong by now, launches fail."""
+        self._probed = answer, found == _COUNTS
+
+    def open(self, root: str, *, map_caller: bool = False, outlives: bool = False) -> Launcher:
+        """Start a launcher; see `bldr.api.Sandbox`."""
+        owner = probe.owner(map_caller=map_caller)
+        # Groups go with their owner, so what is to outlive it has none.
+        tree = open_tree(owner) if not outlives else no_tree()
+        host = probe.host(root, owner, map_caller=map_caller, limits_processes=self._try()[1], groups=tree.levels)
+        cells = min(os.cpu_count() or 1, _CELLS_AT_MOST)
+        return LinuxLauncher(host, owner, tree, outlives=outlives, cells=cells)
+
+    def _try(self) -> tuple[Probe, bool]:
+        if self._probed is None:
+            self._probed = probe.probe(self.name)
+        return self._probed

@@ -1,0 +1,37 @@
+"""What the plain platform can give: a clean environment and an end in time, on any POSIX system."""
+
+import os
+from typing import Literal
+
+from bldr.api import GUARANTEES, LIMITS, Isolation, IsolationError, Launcher, Level, Probe, Shortfall
+
+REACHED: Isolation = {"env": Level.SUPERVISED, "wall-time": Level.SUPERVISED}
+_WHY = "the plain sandbox isolates nothing"
+_REMEDY = "use a Linux host with user namespaces"
+_WHY_LIMIT = "the plain sandbox can bound single processes at most, not an action as a whole"
+_WHY_NOT_SUPPORTED = "the plain sandbox needs the process groups of a POSIX system"
+
+
+class PlainSandbox:
+    """Runs commands as ordinary processes of the caller."""
+
+    name = "plain"
+    tree_layout: Literal["overlay", "copy"] = "copy"
+
+    def probe(self) -> Probe:
+        if os.name != "posix":
+            return Probe(self.name, False, {}, _shortfalls(GUARANTEES, _WHY_NOT_SUPPORTED))
+        missing = _shortfalls(tuple(name for name in GUARANTEES if name not in REACHED), _WHY)
+        return Probe(self.name, True, dict(REACHED), missing + _shortfalls(LIMITS, _WHY_LIMIT))
+
+    def open(self, root: str, *, map_caller: bool = False, outlives: bool = False) -> Launcher:  # noqa: ARG002
+        """A launcher inside this process. `root` takes the scratch directories of launches that have no tree."""
+        if os.name != "posix":
+            raise IsolationError(_WHY_NOT_SUPPORTED, _REMEDY)
+        from bldr_plain.launcher import PlainLauncher  # its imports exist on POSIX systems only
+
+        return PlainLauncher(root)
+
+
+def _shortfalls(names: tuple[str, ...], why: str) -> tuple[Shortfall, ...]:
+    return tuple(Shortfall(name, why, _REMEDY) for name in names)

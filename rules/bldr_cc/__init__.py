@@ -1,0 +1,1 @@
+"""C and C++: libraries, executables and tests, compiled by gcc or clang."""

@@ -1,0 +1,141 @@
+"""Objects to archives, shared libraries and programs."""
+
+import posixpath
+
+from bldr.api import Action, Artifact, CcInfo, Context, Toolchain
+from bldr_cc.attributes import AnyCcAttributes
+from bldr_cc.providers import first_of_each, last_of_each
+
+_ARGUMENTS_MAX_BYTES = 32 * 1024  # longer lists go through a parameter file
+_PAIRS = ("-Xlinker", "-framework", "-u", "-z", "-T", "-L", "-l", "-h", "-e")
+
+
+def check_link_flags(attributes: AnyCcAttributes, context: Context) -> None:
+    """Every flag must stand alone, because flags that come by two ways are taken once."""
+    for flag in attributes.link_flags:
+        if not flag.startswith("-") or flag in _PAIRS:
+            context.fail(
+                f'the link flag "{flag}" does not stand alone',
+                'write it as one word: "-Wl,-z,now", "-lm", "-Lpath"',
+                "link_flags",
+            )
+
+
+def archive(objects: tuple[Artifact, ...], attributes: AnyCcAttributes, context: Context) -> Action:
+    """A static library: no time stamps, owners or modes (D), with an index (s)."""
+    made = context.declare_file(_library_name(context, "a"))
+    head = (_archiver(attributes, context.toolchain("cc")), "rcsD", made.path)
+    argv, files = _shorten((*head, *(item.path for item in objects)), len(head), made.path)
+    return Action(
+        argv=argv,
+        inputs=objects,
+        outputs=(made,),
+        mnemonic="Archive",
+        message=f"Archiving {made.path}",
+        env=attributes.env,
+        files=files,
+        toolchains=("cc",),
+    )
+
+
+def _archiver(attributes: AnyCcAttributes, toolchain: Toolchain) -> str:
+    """The index of objects that hold no machine code yet is written by the compiler's own archiver."""
+    if any(flag.startswith("-flto") for flag in attributes.flags):
+        own = "gcc-ar" if toolchain.attributes["compiler"] == "gcc" else "llvm-ar"
+        if own in toolchain.executables:
+            return own
+    return "ar"
+
+
+def link_shared(
+    objects: tuple[Artifact, ...], deps: CcInfo, attributes: AnyCcAttributes, context: Context, *, cxx: bool
+) -> Action:
+    """A shared library, which takes in what it needs of the static libraries."""
+    made = context.declare_file(_library_name(context, "so"))
+    mode = ("-shared", f"-Wl,-soname,{posixpath.basename(made.path)}")
+    return _link(made, mode, objects, deps, attributes, context, cxx=cxx)
+
+
+def link_program(
+    objects: tuple[Artifact, ...], deps: CcInfo, attributes: AnyCcAttributes, context: Context, *, cxx: bool
+) -> Action:
+    """An executable."""
+    made = context.declare_file(context.label.name)
+    return _link(made, (), objects, deps, attributes, context, cxx=cxx)
+
+
+def _link(
+    made: Artifact,
+    mode: tuple[str, ...],
+    objects: tuple[Artifact, ...],
+    deps: CcInfo,
+    attributes: AnyCcAttributes,
+    context: Context,
+    *,
+    cxx: bool,
+) -> Action:
+    """Objects, then static libraries (dependents first), then shared ones, then flags such as -lm."""
+    toolchain = context.toolchain("cc")
+    driver = _driver(toolchain, context, cxx=cxx)
+    seed = (f"-frandom-seed={made.path}",) if toolchain.attributes["compiler"] == "gcc" else ()  # for -flto
+    head = (driver, *mode, *seed, "-Wl,--build-id=sha1", *_rpaths(made, deps), "-o", made.path)
+    tail = (
+        *(item.path for item in objects),
+        *(item.path for item in deps.static_libraries),
+        *_shared_arguments(deps.shared_libraries),
+        *last_of_each((attributes.link_flags, deps.link_flags)),
+    )
+    argv, files = _shorten((*head, *tail), len(head), made.path)
+    return Action(
+        argv=argv,
+        inputs=first_of_each((objects, deps.static_libraries, deps.shared_libraries)),
+        outputs=(made,),
+        mnemonic="Link",
+        message=f"Linking {made.path}",
+        env=attributes.env,
+        files=files,
+        toolchains=("cc",),
+    )
+
+
+def _driver(toolchain: Toolchain, context: Context, *, cxx: bool) -> str:
+    driver = toolchain.attributes["cxx" if cxx else "cc"]
+    if not driver:
+        context.fail("this machine's toolchain has no compiler for C++", "install g++ or clang")
+    return driver
+
+
+def _shared_arguments(libraries: tuple[Artifact, ...]) -> tuple[str, ...]:
+    """Only those that are used become needed at run time; the others are there to satisfy the used ones."""
+    if not libraries:
+        return ()
+    paths = (library.path for library in libraries)
+    return ("-Wl,--push-state,--as-needed", *paths, "-Wl,--pop-state")
+
+
+def _rpaths(made: Artifact, deps: CcInfo) -> tuple[str, ...]:
+    """Where the program finds its libraries, relative to itself: the tree and `bldr-out` have one shape."""
+    here = posixpath.dirname(made.path) or "."
+    directories = dict.fromkeys(posixpath.dirname(library.path) or "." for library in deps.shared_libraries)
+    relative = (posixpath.relpath(directory, here) for directory in directories)
+    origins = ["$ORIGIN" if path == "." else f"$ORIGIN/{path}" for path in relative]
+    return ("-Wl,--enable-new-dtags", *(f"-Wl,-rpath,{origin}" for origin in origins)) if origins else ()
+
+
+def _library_name(context: Context, extension: str) -> str:
+    directory, name = posixpath.split(context.label.name)
+    return posixpath.join(directory, f"lib{name}.{extension}")
+
+
+def _shorten(argv: tuple[str, ...], head: int, made_path: str) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """Move the arguments after the first `head` to a parameter file when the list is long."""
+    if sum(len(argument) + 1 for argument in argv) <= _ARGUMENTS_MAX_BYTES:
+        return argv, ()
+    path = f"{made_path}.params"
+    content = "".join(f"{_quoted(argument)}\n" for argument in argv[head:])
+    return (*argv[:head], f"@{path}"), ((path, content),)
+
+
+def _quoted(argument: str) -> str:
+    """As gcc, clang and ar read response files: a backslash takes the meaning from white space, quotes and itself."""
+    return "".join(f"\\{letter}" if letter in " \t\n\r\v\f\\'\"" else letter for letter in argument)

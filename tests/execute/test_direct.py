@@ -1,0 +1,242 @@
+"""Trees that are shown themselves: who changes what was staged is found out, and nothing reaches the next action."""
+
+import os
+import tempfile
+
+import pytest
+
+from bldr.execute.direct import DirectTree
+from bldr.execute.linktree import STAMP_NS, Wanted, with_parents
+from bldr.plan.entries import Entry
+from bldr.store.digest import Digest
+from bldr.store.errors import BlobMissing
+from bldr.store.store import open_store
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(str(tmp_path / "cache")) as store:
+        yield store
+
+
+@pytest.fixture(params=[False, True], ids=["links", "copies"])
+def tree(request, tmp_path):
+    tree = DirectTree(str(tmp_path / "tree"), None, copies=request.param)
+    yield tree
+    tree.close()
+
+
+def entry(store, path, text="", executable=False):
+    digest = store.blobs.put_bytes((text or path).encode())
+    return Entry(path, digest.hash, digest.size_bytes, executable)
+
+
+def wanted(*entries, directories=()):
+    leaves = {entry.path: entry for entry in entries}
+    return Wanted(leaves, with_parents(leaves, directories))
+
+
+def fill(store, tree):
+    tree.become(
+        store,
+        wanted(
+            entry(store, "a/in"),
+            entry(store, "a/b/tool", executable=True),
+            Entry("a/link", link="in"),
+            entry(store, "top"),
+            directories=("out/deep",),
+        ),
+    )
+
+
+def names(tree):
+    return sorted(
+        os.path.relpath(os.path.join(at, name), tree.root)
+        for at, inside, files in os.walk(tree.root)
+        for name in (*inside, *files)
+    )
+
+
+STAGED = ["a", "a/b", "a/b/tool", "a/in", "a/link", "out", "out/deep", "top"]
+
+
+def test_it_holds_what_is_wanted_with_fixed_modes_and_times(store, tree):
+    before = os.umask(0o077)
+    try:
+        fill(store, tree)
+    finally:
+        os.umask(before)
+    assert names(tree) == STAGED
+    modes = {path: os.lstat(f"{tree.root}/{path}").st_mode & 0o777 for path in ("a", "a/in", "a/b/tool", "out/deep")}
+    assert modes == {"a": 0o755, "a/in": 0o444, "a/b/tool": 0o555, "out/deep": 0o755}
+    times = {os.lstat(f"{tree.root}/{path}").st_mtime_ns for path in STAGED if path != "a/link"}
+    assert times == {STAMP_NS}
+    assert tree.is_as_staged()
+
+
+def test_what_was_added_is_taken_away_and_the_tree_serves_again(store, tree):
+    fill(store, tree)
+    root = tree.root
+    os.makedirs(f"{root}/a/new/deep")
+    for path in ("made", "a/.tmp", "a/new/deep/file", "out/deep/o"):
+        with open(f"{root}/{path}", "w") as file:
+            file.write("x")
+    os.symlink("/etc", f"{root}/a/away")
+    os.unlink(f"{root}/out/deep/o")
+    os.mkdir(f"{root}/closed", 0)
+    assert tree.is_as_staged()
+    tree.clean()
+    assert names(tree) == STAGED
+    tree.become(store, wanted(entry(store, "a/in"), entry(store, "other/in")))
+    assert names(tree) == ["a", "a/in", "other", "other/in"]
+    assert {os.stat(directory).st_mtime_ns for directory, _, _ in os.walk(root)} == {STAMP_NS}
+    assert tree.is_as_staged()
+
+
+def _rewrite(path, data):
+    """As the owner of a copy could: the size and every time that can be set are as before."""
+    before = os.stat(path)
+    os.chmod(path, 0o644)
+    with open(path, "wb") as file:
+        file.write(data)
+    os.chmod(path, before.st_mode)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_copy_that_was_changed_and_given_its_times_back_is_found_out(store, tmp_path):
+    tree = DirectTree(str(tmp_path / "tree"), None, copies=True)
+    tree.become(store, wanted(entry(store, "in", "text")))
+    _rewrite(f"{tree.root}/in", b"tExt")
+    assert not tree.is_as_staged()
+    tree.close()
+
+
+@pytest.fixture
+def far_tree(store):
+    """A tree of links where no blob can be linked: on another file system."""
+    if os.stat("/dev/shm").st_dev == os.stat(store.root).st_dev:
+        pytest.skip("there is one file system only")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        tree = DirectTree(f"{elsewhere}/tree", None, copies=False)
+        yield tree
+        tree.close()
+
+
+def test_a_copy_in_place_of_a_link_that_was_changed_is_found_out(store, far_tree):
+    far_tree.become(store, wanted(entry(store, "in", "text"), entry(store, "d/tool", "tool", executable=True)))
+    assert far_tree.is_as_staged()
+    _rewrite(f"{far_tree.root}/in", b"tExt")
+    assert not far_tree.is_untouched("in", os.lstat(f"{far_tree.root}/in"))
+    assert not far_tree.is_as_staged()
+
+
+def test_a_copy_in_place_of_a_link_is_not_made_again(store, far_tree):
+    kept = entry(store, "in", "text")
+    far_tree.become(store, wanted(kept, entry(store, "d/tool", executable=True)))
+    inode = os.stat(f"{far_tree.root}/in").st_ino
+    far_tree.become(store, wanted(kept))
+    assert os.stat(f"{far_tree.root}/in").st_ino == inode
+    assert far_tree.is_as_staged()
+
+
+def test_a_copy_is_not_the_blob(store, tmp_path):
+    tree = DirectTree(str(tmp_path / "tree"), None, copies=True)
+    one = entry(store, "in", "text")
+    tree.become(store, wanted(one))
+    _rewrite(f"{tree.root}/in", b"TEXT")
+    assert store.blobs.read(Digest(one.hash, one.size_bytes)) == b"text"
+    tree.close()
+
+
+def _replace(path, data="x"):
+    os.rename(path, f"{path}.old")
+    with open(path, "w") as file:
+        file.write(data)
+
+
+CHANGES = {
+    "a file is gone": lambda root: os.unlink(f"{root}/a/in"),
+    "a file is another": lambda root: _replace(f"{root}/a/in", "a/in"),
+    "a file was moved": lambda root: os.rename(f"{root}/a/in", f"{root}/elsewhere"),
+    "a file is a link": lambda root: (os.unlink(f"{root}/top"), os.symlink("a/in", f"{root}/top")),
+    "a file is a directory": lambda root: (os.unlink(f"{root}/top"), os.mkdir(f"{root}/top")),
+    "two files changed places": lambda root: (
+        os.rename(f"{root}/top", f"{root}/x"),
+        os.rename(f"{root}/a/in", f"{root}/top"),
+        os.rename(f"{root}/x", f"{root}/a/in"),
+    ),
+    "a link leads elsewhere": lambda root: (os.unlink(f"{root}/a/link"), os.symlink("xx", f"{root}/a/link")),
+    "a directory is another": lambda root: (
+        os.rename(f"{root}/a", f"{root}/b"),
+        os.mkdir(f"{root}/a"),
+        os.rename(f"{root}/b/in", f"{root}/a/in"),
+        os.rename(f"{root}/b/link", f"{root}/a/link"),
+        os.rename(f"{root}/b/b", f"{root}/a/b"),
+    ),
+    "a directory is a link to itself": lambda root: (
+        os.rename(f"{root}/a", f"{root}/b"),
+        os.symlink("b", f"{root}/a"),
+    ),
+    "an empty directory is gone": lambda root: os.rmdir(f"{root}/out/deep"),
+    "a directory has another mode": lambda root: os.chmod(f"{root}/out", 0o700),
+    "the root has another mode": lambda root: os.chmod(root, 0o1755),
+    "a directory has an attribute": lambda root: os.setxattr(f"{root}/out", "user.note", b"for the next one"),
+    "the root has an attribute": lambda root: os.setxattr(root, "user.note", b"for the next one"),
+    "a directory has grown": lambda root: [open(f"{root}/out/{'n' * 200}{i}", "w").close() for i in range(200)],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_was_changed_is_found_out(store, tree, change):
+    fill(store, tree)
+    CHANGES[change](tree.root)
+    if change == "a directory has grown" and os.stat(f"{tree.root}/out").st_size <= 4096:
+        pytest.skip("directories of this file system do not show their size")
+    assert not tree.is_as_staged()
+
+
+def test_inode_flags_do_not_reach_the_next_action(store, tree):
+    fcntl = pytest.importorskip("fcntl")
+    fill(store, tree)
+    descriptor = os.open(f"{tree.root}/out", os.O_RDONLY)
+    try:
+        flags = fcntl.ioctl(descriptor, 0x80086601, bytes(8))
+        changed = int.from_bytes(flags[:4], "little") | 0x40  # FS_NODUMP_FL, which any owner may set
+        fcntl.ioctl(descriptor, 0x40086602, changed.to_bytes(8, "little"))
+    except OSError:
+        pytest.skip("no inode flags on this file system")
+    finally:
+        os.close(descriptor)
+    assert not tree.is_as_staged()
+
+
+def test_what_stays_is_not_staged_again(store, tree):
+    kept = [entry(store, f"h/{number}.h") for number in range(200)]
+    tree.become(store, wanted(entry(store, "a.c"), *kept))
+    inodes = {path: os.stat(f"{tree.root}/h/{path}").st_ino for path in os.listdir(f"{tree.root}/h")}
+    assert tree.is_as_staged()
+    tree.become(store, wanted(entry(store, "b.c"), *kept))
+    assert {path: os.stat(f"{tree.root}/h/{path}").st_ino for path in os.listdir(f"{tree.root}/h")} == inodes
+    assert tree.is_as_staged()
+    assert sorted(os.listdir(tree.root)) == ["b.c", "h"]
+
+
+def test_content_that_the_store_lost_is_missed_although_it_is_staged(store, tree):
+    one = entry(store, "a", "text")
+    tree.become(store, wanted(one))
+    os.unlink(os.path.join(store.root, "blobs", one.hash[:2], one.hash[2:]))
+    with pytest.raises(BlobMissing):
+        tree.become(store, wanted(one))
+
+
+def test_a_blob_that_was_damaged_is_not_served_from_a_tree(store, tmp_path):
+    tree = DirectTree(str(tmp_path / "tree"), None, copies=False)
+    one = entry(store, "a", "text")
+    tree.become(store, wanted(one))
+    blob = os.path.join(store.root, "blobs", one.hash[:2], one.hash[2:])
+    os.chmod(blob, 0o644)
+    with open(blob, "w") as file:
+        file.write("tExt")
+    with pytest.raises(BlobMissing):
+        tree.become(store, wanted(one))
+    tree.close()

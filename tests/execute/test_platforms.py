@@ -1,0 +1,92 @@
+"""Limits that somebody set on purpose: whoever cannot enforce one says so, or does nothing where all is required."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from bldr.api import GUARANTEES, LIMITS, HermeticSettings, IsolationError, Level, Probe, Shortfall, TargetAttributes
+from bldr.execute.limits import KINDS
+from bldr.execute.permissions import merge_permissions
+from bldr.execute.platforms import Platforms
+from bldr.report.stream import EventStream
+from bldr.store.store import open_store
+
+SETTINGS = {name: kind.setting for name, kind in KINDS.items() if name in LIMITS} | {"cpu-share": "cpus"}
+
+
+class Box:
+    """A platform that gives every guarantee, and some limits."""
+
+    name = "box"
+    tree_layout = "overlay"
+
+    def __init__(self, *limits):
+        self._limits = limits
+
+    def probe(self):
+        lacking = [name for name in LIMITS if name not in self._limits]
+        shortfalls = tuple(Shortfall(name, f"no {name} here", f"buy {name}") for name in lacking)
+        given = dict.fromkeys((*GUARANTEES, *self._limits), Level.KERNEL)
+        return Probe(self.name, True, given, shortfalls)
+
+    def open(self, root, **_):
+        return SimpleNamespace(close=lambda: None)
+
+
+class Heard:
+    """A listener that keeps what it heard."""
+
+    def __init__(self):
+        self.events = []
+
+    def on_event(self, event):
+        self.events.append(event)
+
+    def close(self):
+        """Nothing to let go of."""
+
+
+@pytest.fixture
+def choose(tmp_path):
+    """A function that chooses a platform for an action with one setting; returns the warnings."""
+
+    def make(box, mode, **settings):
+        target = SimpleNamespace(hermetic=HermeticSettings(**settings), attributes=TargetAttributes(type="command"))
+        permissions = merge_permissions(target, HermeticSettings())
+        node = SimpleNamespace(permissions=permissions, label="//:it")
+        heard = Heard()
+        with open_store(str(tmp_path / "cache")) as store:
+            platforms = Platforms([box], mode, str(tmp_path), store.memo)
+            platforms.on_open(lambda _: None, EventStream([heard]))
+            platforms.choose(node)
+            reached = box.probe().isolation
+            return [event.message for event in heard.events], platforms.missing(node, reached), platforms.floor(node)
+
+    return make
+
+
+@pytest.mark.parametrize("limit", SETTINGS)
+def test_require_refuses_what_cannot_be_enforced(choose, limit):
+    with pytest.raises(IsolationError) as caught:
+        choose(Box(*(name for name in LIMITS if name != limit)), "require", **{SETTINGS[limit]: 7})
+    assert f"{limit}: no {limit} here" in caught.value.message
+    assert caught.value.hint == f"buy {limit}"
+
+
+@pytest.mark.parametrize("limit", SETTINGS)
+def test_best_warns_of_what_cannot_be_enforced(choose, limit):
+    warned, _, _ = choose(Box(), "best", **{SETTINGS[limit]: 7})
+    assert warned == [f'limits of {limit}, as "//:it" has one, are not enforced: no {limit} here']
+
+
+@pytest.mark.parametrize("mode", ["require", "best"])
+def test_what_can_be_enforced_is_no_matter(choose, mode):
+    warned, missing, floor = choose(Box(*LIMITS), mode, **dict.fromkeys(SETTINGS.values(), 7))
+    assert (warned, missing) == ([], [])
+    if mode == "require":
+        assert set(SETTINGS) <= set(floor)
+
+
+@pytest.mark.parametrize("mode", ["require", "best"])
+def test_default_limits_are_not_demanded(choose, mode):
+    assert choose(Box(), mode)[:2] == ([], [])

@@ -1,0 +1,134 @@
+"""What may run beside what."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from bldr.api import Action, Artifact, Label, Usage
+from bldr.execute.result import ActionResult
+from bldr.execute.runners import Limited, Outcome, Work
+from bldr.execute.slots import Demand, Slots, demand_of, noteworthy
+from bldr.graph.actions import ActionNode, Permissions
+
+GIB = 1 << 30
+
+
+def node(index=0, *, exclusive=False):
+    return ActionNode(
+        index=index,
+        label=Label("", "", "t"),
+        action=Action(argv=("true",), inputs=(), outputs=(Artifact(f"o{index}"),), mnemonic="Do"),
+        handler="h",
+        toolchains=(),
+        env=(),
+        permissions=Permissions(),
+        deps=(),
+        exclusive=exclusive,
+    )
+
+
+def test_only_what_is_large_is_worth_noting():
+    assert noteworthy(Usage(wall_s=1.0, cpu_s=1.0, memory_peak_bytes=1 << 20)) is None
+    assert noteworthy(Usage()) is None
+    assert noteworthy(Usage(wall_s=0.001, cpu_s=0.004)) is None  # the clock's grain
+    assert noteworthy(Usage(wall_s=2.0, cpu_s=6.0)) == (3.0, 0)
+    assert noteworthy(Usage(wall_s=2.0, cpu_s=1.0, memory_peak_bytes=GIB)) == (0.5, GIB)
+
+
+@pytest.mark.parametrize(
+    ("running", "next_one", "fits"),
+    [
+        ([], Demand(8, 100 * GIB, True), True),
+        ([Demand()], Demand(), True),
+        ([Demand(), Demand()], Demand(), False),
+        ([Demand()], Demand(2), False),
+        ([Demand(4)], Demand(), False),
+        ([Demand(1, 2 * GIB)], Demand(1, 2 * GIB), True),
+        ([Demand(1, 2 * GIB)], Demand(1, 2 * GIB + 1), False),
+        ([Demand(1, 9 * GIB)], Demand(), True),
+        ([Demand()], Demand(exclusive=True), False),
+        ([Demand(exclusive=True)], Demand(), False),
+    ],
+)
+def test_what_fits_beside_what_runs_on_two_processors_and_4_gib(running, next_one, fits):
+    slots = Slots(2, 4 * GIB)
+    for demand in running:
+        slots.take(demand)
+    assert slots.fits(next_one) == fits
+    for demand in running:
+        slots.give_back(demand)
+    assert slots.fits(next_one)
+    assert slots.running == 0
+
+
+def test_an_exclusive_action_stays_exclusive_whatever_is_known_of_it():
+    assert demand_of(node(exclusive=True), (3.2, GIB)) == Demand(3, GIB, exclusive=True)
+    assert demand_of(node(exclusive=True), None).exclusive
+    assert demand_of(node(), None) == Demand()
+
+
+@dataclass
+class Recorder:
+    """The runner inside: actions run until the test ends them."""
+
+    running: dict = field(default_factory=dict)
+    order: list = field(default_factory=list)
+
+    def run(self, work, done):
+        self.running[work.node.index] = (work, done)
+        self.order.append(work.node.index)
+
+    def end(self, index):
+        work, done = self.running.pop(index)
+        done(work, Outcome(ActionResult(status="ok"), cached=False))
+
+
+@pytest.fixture
+def queued():
+    """A runner with two slots and 4 GiB, and actions in its queue: their needs in order, the first the most urgent."""
+
+    def queue(*needs, exclusive=()):
+        nodes = [node(index, exclusive=index in exclusive) for index in range(len(needs))]
+        known = {node.name: need for node, need in zip(nodes, needs, strict=True) if need}
+        inner = Recorder()
+        urgency = {node.index: float(len(nodes) - node.index) for node in nodes}
+        limited = Limited(inner, Slots(2, 4 * GIB), urgency, known)
+        for waiting in nodes:
+            limited.run(Work(waiting, (), ()), lambda work, outcome: None)
+        limited.fill()
+        return limited, inner
+
+    return queue
+
+
+def test_a_small_action_passes_one_that_does_not_fit(queued):
+    limited, inner = queued((0.0, 3 * GIB), (0.0, 3 * GIB), None)
+    assert sorted(inner.running) == [0, 2]
+    inner.end(0)
+    limited.fill()
+    assert sorted(inner.running) == [1, 2]
+
+
+def test_who_was_passed_over_often_enough_has_its_turn(queued):
+    limited, inner = queued(None, *[None] * 40, exclusive={1})
+    assert sorted(inner.running) == [0, 2]
+    while 1 not in inner.running:
+        inner.end(min(inner.running))
+        limited.fill()
+    assert list(inner.running) == [1]
+    assert 5 < len(inner.order) < 20
+    limited.fill()
+    assert list(inner.running) == [1]
+    inner.end(1)
+    limited.fill()
+    assert len(inner.running) == 2
+
+
+def test_everything_runs_once_whatever_it_needs(queued):
+    limited, inner = queued(*[(9.0, 9 * GIB), None, (1.6, GIB), (0.0, 5 * GIB)] * 5, exclusive={3, 4, 9, 19})
+    while inner.running:
+        assert len(inner.running) <= 2
+        inner.end(max(inner.running))
+        limited.fill()
+    assert sorted(inner.order) == list(range(20))
+    assert limited.running == 0

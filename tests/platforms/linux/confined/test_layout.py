@@ -1,0 +1,75 @@
+"""Sandbox paths as the host's, and the rules that follow from a spec."""
+
+import pytest
+
+from bldr.api import TREE_ROOT, Input, Launch, Output, SandboxSpec, StagedTree, Temp
+from bldr_linux.confined.layout import Layout, rules
+
+
+def launch(tree=None, **spec):
+    return Launch(launch_id=1, spec=SandboxSpec(**spec), argv=("x",), cwd="/", stdin=0, stdout=1, stderr=2, tree=tree)
+
+
+TREE = StagedTree(path="/build", lower="/s/lower", upper="/s/upper", work="/s/scratch")
+LAYOUT = Layout(
+    launch(
+        TREE,
+        inputs=(Input("/usr"), Input("/toolchain", "/store/t"), Input("/toolchain/cc", "/store/cc")),
+        outputs=(Output("/out", "/o"),),
+    ),
+    {"/tmp": "/s/scratch/tmp-1"},
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("/usr/bin/gcc", "/usr/bin/gcc"),
+        ("/toolchain", "/store/t"),
+        ("/toolchain/bin", "/store/t/bin"),
+        ("/toolchain/cc/bin", "/store/cc/bin"),
+        ("/toolchains", "/toolchains"),
+        ("/build/a", "/s/upper/a"),
+        ("/tmp", "/s/scratch/tmp-1"),
+        ("/out/x", "/o/x"),
+        ("/elsewhere/x", "/elsewhere/x"),
+        ("/", "/"),
+    ],
+)
+def test_the_nearest_declared_path_decides(path, found):
+    assert LAYOUT.path(path) == found
+
+
+def test_words_and_values():
+    assert LAYOUT.argument("/toolchain/x") == "/store/t/x"
+    assert LAYOUT.argument("-I/toolchain/x") == "-I/toolchain/x"
+    assert LAYOUT.argument(f"-I{TREE_ROOT}/x") == "-I/s/upper/x"
+    assert LAYOUT.value("/toolchain/a:/usr/bin a/toolchain /tmp") == "/store/t/a:/usr/bin a/toolchain /s/scratch/tmp-1"
+    assert LAYOUT.value(f"{TREE_ROOT}/x") == "/s/upper/x"
+
+
+def test_what_may_be_read_and_written(tmp_path):
+    for name in ("input", "output", "upper", "temp", "sysroot/bin"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to("input")
+    (tmp_path / "sysroot/bin/sh").write_text("a copy")
+    (tmp_path / "sysroot/bin/none").write_text("only here")
+    tree = StagedTree(path="/build", lower=".", upper=str(tmp_path / "upper"), work=".")
+    spec = {
+        "inputs": (Input(str(tmp_path / "link")), Input("/", str(tmp_path / "sysroot"))),
+        "outputs": (Output("/o", str(tmp_path / "output")), Output("/build/x", "/nowhere")),
+        "temps": (Temp("/tmp"),),
+    }
+    found = rules(launch(tree, **spec), {"/tmp": str(tmp_path / "temp")})
+    read = {path for path, kind in found if kind == "read"}
+    write = {path for path, kind in found if kind == "write"}
+    import os
+
+    assert read == {"/proc", str(tmp_path / "input"), str(tmp_path / "sysroot"), os.path.realpath("/bin/sh")}
+    devices = {f"/dev/{name}" for name in ("full", "null", "random", "urandom", "zero")}
+    assert write == devices | {str(tmp_path / name) for name in ("output", "upper", "temp")}
+
+
+def test_what_is_missing_is_an_error():
+    with pytest.raises(FileNotFoundError, match="/nowhere"):
+        rules(launch(inputs=(Input("/nowhere/at/all"),)), {})

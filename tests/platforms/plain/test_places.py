@@ -1,0 +1,43 @@
+"""Paths of the sandbox in terms of the host."""
+
+import pytest
+
+from bldr_plain.places import Places
+
+AT = Places({"/toolchain": "/cache/tc", "/toolchain/own": "/toolchain/own", "/tmp": "/root/tmp-1", "/build": "/up per"})
+
+
+@pytest.mark.parametrize(
+    ("path", "host"),
+    [
+        ("/toolchain", "/cache/tc"),
+        ("/toolchain/cc/bin/gcc", "/cache/tc/cc/bin/gcc"),
+        ("/toolchain/own/x", "/toolchain/own/x"),
+        ("/toolchains/x", "/toolchains/x"),
+        ("/tmp/x", "/root/tmp-1/x"),
+        ("/usr/bin", "/usr/bin"),
+        ("/", "/"),
+        ("relative", "relative"),
+    ],
+)
+def test_the_longest_declared_path_counts(path, host):
+    assert AT.host(path) == host
+
+
+def test_the_root_may_be_declared():
+    assert Places({"/": "/image"}).host("/usr/bin") == "/image/usr/bin"
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("/toolchain/a/bin:/usr/bin", "/cache/tc/a/bin:/usr/bin"),
+        ("/build/a /build/b", "/up per/a /up per/b"),
+        ("-I/toolchain/a", "-I/toolchain/a"),
+        ("/tmp", "/root/tmp-1"),
+        (":/tmp:", ":/root/tmp-1:"),
+        ("", ""),
+    ],
+)
+def test_whole_words_are_replaced(text, result):
+    assert AT.words(text) == result

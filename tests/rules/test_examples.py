@@ -1,0 +1,94 @@
+"""The workspaces of `examples/` and `Builderfile.example`, built as a user builds them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.full
+
+REPOSITORY = Path(__file__).parents[2]
+ONLY_IN_THE_PORTABLE_RUN = {"all", "api", "bwcoercion", "code", "heavy", "main", "tracegc"}
+
+
+@pytest.fixture
+def example(project):
+    """Function: (path of a workspace) -> the project, with a copy of it for a workspace."""
+
+    def copy(path):
+        ignored = shutil.ignore_patterns("bldr-out")
+        shutil.copytree(REPOSITORY / path, project.root, ignore=ignored, dirs_exist_ok=True)
+        return project
+
+    return copy
+
+
+def test_the_builderfile_that_shows_every_construct_is_built_and_tested(example):
+    project = example("tests/load/example")
+    shutil.copyfile(REPOSITORY / "Builderfile.example", project.root / "Builderfile")
+    ran = project.bldr("test", "//...")
+    assert ran.tests == {"//:util-test": "passed", "//:greeting-test": "passed"}, ran
+    assert project.bldr("build", "//...").exit_code == 0
+    assert project.out("greeting/greeting.txt").read_text() == "hello 5\n"
+    assert project.output_of("hi") == ""
+
+
+def test_mixed(example):
+    project = example("examples/mixed")
+    ran = project.bldr("test", "--hermetic", "//...")
+    assert ran.exit_code == 0, ran
+    assert ran.tests == dict.fromkeys(["//app:count_test", "//table:table_test", "//words:words_test"], "passed")
+    assert project.bldr("build", "--hermetic", "//...").exit_code == 0
+    assert project.output_of("app/count", "--version") == "count 1.4.2\n"
+    assert project.output_of("table/print_table", "one two", "three") == "text 1 2\ntext 2 1\n"
+    text = project.root / "words/testdata/rain.txt"
+    assert project.output_of("app/count", text) == f"3 14 72 {text}\n" == project.output_of("app/count_shared", text)
+
+    assert project.bldr("build", "--hermetic", "//...").ran == []
+    header = project.root / "words/words.h"
+    header.write_text(header.read_text() + "/* a remark */\n")
+    ran = project.bldr("build", "--hermetic", "//...").ran
+    users = ["//app:count", "//app:count_shared", "//table:table", "//words:words_test"]
+    twice = ["//words:words", "//words:words_shared"]  # count.c, and step.c through step.h
+    assert ran == sorted(f"Compile {label}" for label in [*users, *twice, *twice])
+
+    (project.root / "version/version.txt").write_text("1.5.0\n")
+    ran = project.bldr("build", "--hermetic", "//...").ran
+    assert ran == [
+        "Command //version:version",
+        "Compile //app:count",
+        "Compile //app:count_shared",
+        "Link //app:count",
+        "Link //app:count_shared",
+    ]
+    assert project.output_of("app/count_shared", "--version") == "count 1.5.0\n"
+
+
+def test_lua(example):
+    """Needs the index that pip is configured for, or a source that was fetched before."""
+    project = example("examples/lua")
+    ran = project.bldr("test", "--hermetic", "//...", "@lua//...")
+    assert ran.exit_code == 0, ran
+    assert set(ran.tests.values()) == {"passed"}
+
+    assert project.bldr("build", "--hermetic", "//...").exit_code == 0
+    assert project.output_of("lua", "-e", "print(1 << 62, _VERSION)") == "4611686018427387904\tLua 5.4\n"
+    assert project.output_of("greet", project.root / "greet.lua", "you") == "Lua 5.4 says hello to you\n"
+    assert project.bldr("build", "--hermetic", "//...").ran == []
+    (project.root / "greet.c").touch()
+    assert project.bldr("build", "--hermetic", "//...").ran == []
+    program = project.root / "greet.c"
+    program.write_text(program.read_text().replace("usage: %s", "use: %s"))
+    assert project.bldr("build", "--hermetic", "//...").ran == ["Compile //:greet", "Link //:greet"]
+
+
+def test_every_test_of_luas_authors_is_run_or_accounted_for(example):
+    project = example("examples/lua")
+    fetched = project.bldr("fetch")
+    assert fetched.exit_code == 0, fetched
+    listed = project.bldr("query", "kind(test, @lua//...)")
+    assert listed.exit_code == 0, listed
+    run = {line.rpartition("/")[2] for line in listed.output.split() if ":testes/" in line}
+    (tree,) = {path.parent for path in project._cache.rglob("testes/all.lua")}
+    there = {path.stem for path in tree.glob("*.lua")}
+    assert run - {"portable"} == there - ONLY_IN_THE_PORTABLE_RUN
