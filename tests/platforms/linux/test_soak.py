@@ -43,13 +43,22 @@ def count_groups():
     return sum(len(directories) for top in tops for _, directories, _ in os.walk(top)) + len(tops)
 
 
+def count_descriptors(pid):
+    """How many a process has open; -1 of one that the kernel hides from an ordinary user, because it changed who it is."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except PermissionError:
+        assert os.geteuid() != 0
+        return -1
+
+
 def world(box):
     """What could grow: descriptors, mounts, network links, processes, control groups, files."""
     ours = descendants(os.getpid())
     with open("/proc/self/mountinfo") as file:
         mounts = len(file.readlines())
     return {
-        "descriptors": sorted(len(os.listdir(f"/proc/{pid}/fd")) for pid in ours),
+        "descriptors": sorted(map(count_descriptors, ours)),
         "mounts": mounts,
         "links": len(os.listdir("/sys/class/net")),
         "processes": len(ours),
