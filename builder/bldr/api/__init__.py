@@ -3,6 +3,7 @@
 from bldr.api.actions import TREE_ROOT, Action, Artifact, Platform
 from bldr.api.attributes import FileList, HermeticSettings, LabelList, TargetAttributes, TestAttributes
 from bldr.api.commands import Command
+from bldr.api.configuration import Configuration
 from bldr.api.errors import (
     BldrError,
     CacheError,
@@ -19,7 +20,8 @@ from bldr.api.errors import (
 from bldr.api.handlers import Analysis, Context, Dep, Handler
 from bldr.api.hooks import hook
 from bldr.api.labels import Label, parse_label
-from bldr.api.providers import CcInfo, Executable, Files, TestInfo
+from bldr.api.locks import Locked, LockedTree, LockFile, LockFormat
+from bldr.api.providers import CcInfo, Executable, Files, PythonInfo, TestInfo
 from bldr.api.sandbox import (
     GUARANTEES,
     LIMITS,
@@ -57,11 +59,11 @@ API_VERSION = "0.1"
 
 __all__ = [
     "API_VERSION", "GUARANTEES", "LIMITS", "TREE_ROOT", "Action", "Analysis", "Artifact", "BldrError", "Bridge",
-    "CacheError", "CcInfo", "Command", "Context", "Dep", "Executable", "Exit", "ExitCode", "FetchError", "FileList",
-    "Files", "Handler", "HermeticSettings", "Input", "Isolation", "IsolationError", "Label", "LabelList", "Launch",
-    "Launcher", "Level", "Link", "MadeFile", "NetworkPolicy", "Output", "Platform", "PluginError", "Probe",
-    "Problem", "ProcessPolicy", "ResourceLimits", "Sandbox", "SandboxSpec", "SetupFailure", "Shortfall",
-    "SpecError", "StagedTree", "Started", "TargetAttributes", "TargetError", "Temp", "TestAttributes", "TestInfo",
-    "Toolchain", "ToolchainDetector", "ToolchainError", "Usage", "Verdict", "WorkspaceError", "covers", "hook",
-    "parse_label",
+    "CacheError", "CcInfo", "Command", "Configuration", "Context", "Dep", "Executable", "Exit", "ExitCode",
+    "FetchError", "FileList", "Files", "Handler", "HermeticSettings", "Input", "Isolation", "IsolationError",
+    "Label", "LabelList", "Launch", "Launcher", "Level", "Link", "LockFile", "LockFormat", "Locked", "LockedTree",
+    "MadeFile", "NetworkPolicy", "Output", "Platform", "PluginError", "Probe", "Problem", "ProcessPolicy",
+    "PythonInfo", "ResourceLimits", "Sandbox", "SandboxSpec", "SetupFailure", "Shortfall", "SpecError",
+    "StagedTree", "Started", "TargetAttributes", "TargetError", "Temp", "TestAttributes", "TestInfo", "Toolchain",
+    "ToolchainDetector", "ToolchainError", "Usage", "Verdict", "WorkspaceError", "covers", "hook", "parse_label",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ import msgspec
 
 from bldr.api.actions import Action, Artifact, Platform
 from bldr.api.attributes import TargetAttributes
+from bldr.api.configuration import Configuration
 from bldr.api.labels import Label
 from bldr.api.toolchains import Toolchain
 
@@ -37,6 +38,9 @@ class Context(Protocol):
 
     @property
     def platform(self) -> Platform: ...
+
+    @property
+    def configuration(self) -> Configuration: ...
 
     def files(self, attribute: str) -> tuple[Artifact, ...]:
         """The artifacts of a `FileList` attribute: sources in order, labels replaced by the files they provide."""

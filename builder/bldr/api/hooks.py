@@ -11,6 +11,7 @@ import pluggy
 from bldr.api.commands import Command
 from bldr.api.events import Listener
 from bldr.api.handlers import Handler
+from bldr.api.locks import LockFormat
 from bldr.api.sandbox import Sandbox
 from bldr.api.toolchains import ToolchainDetector
 
@@ -33,6 +34,10 @@ class Hooks:
     @_spec
     def bldr_toolchains(self) -> Iterable[type[ToolchainDetector]]:
         """The toolchains that this plugin can look for."""
+
+    @_spec
+    def bldr_locks(self) -> Iterable[type[LockFormat]]:
+        """The kinds of lock files that this plugin can read."""
 
     @_spec
     def bldr_commands(self) -> Iterable[Command]:

@@ -51,3 +51,15 @@ class CcInfo(msgspec.Struct, frozen=True, kw_only=True):
     link_flags: tuple[str, ...] = ()
     needs_cxx_runtime: bool = False
     runtime: tuple[Artifact, ...] = ()
+
+
+class PythonInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a Python program that imports a library needs, transitive.
+
+    `sources` are modules and packages, `import_roots` the directories of the tree that belong on `sys.path`. `runtime`
+    is what the modules open or load when they run: data, shared libraries.
+    """
+
+    sources: tuple[Artifact, ...] = ()
+    import_roots: tuple[str, ...] = ()
+    runtime: tuple[Artifact, ...] = ()

@@ -8,6 +8,7 @@ import msgspec
 
 from bldr.api.actions import Action, Artifact, Platform
 from bldr.api.attributes import TargetAttributes, TestAttributes
+from bldr.api.configuration import Configuration
 from bldr.api.errors import PluginError, Problem, TargetError, ToolchainError, WorkspaceError
 from bldr.api.handlers import Analysis, P
 from bldr.api.labels import Label
@@ -41,6 +42,7 @@ class TargetContext:
     def __init__(self, target: "Target", graph: ActionGraph, platform: Platform, toolchains: Toolchains) -> None:
         self.label = target.label
         self.platform = platform
+        self.configuration = Configuration()
         self.declared: dict[str, Artifact] = {}
         self.toolchains: dict[str, Toolchain] = {}
         self.failed_attribute = ""

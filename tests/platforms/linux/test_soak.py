@@ -44,7 +44,7 @@ def count_groups():
 
 
 def count_descriptors(pid):
-    """How many a process has open; -1 of one that the kernel hides from an ordinary user, because it changed who it is."""
+    """How many a process has open; -1 where the kernel hides it from an ordinary user, because it changed who it is."""
     try:
         return len(os.listdir(f"/proc/{pid}/fd"))
     except PermissionError:

@@ -1,0 +1,1 @@
+"""Deterministic archives: tar and zip files of artifacts."""

@@ -1,0 +1,1 @@
+"""Go: packages by the go tool, offline."""

@@ -1,0 +1,1 @@
+"""Java: javac, deterministic jars, JUnit."""

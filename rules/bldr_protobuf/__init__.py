@@ -1,0 +1,1 @@
+"""Protocol buffers: generated sources for other languages."""

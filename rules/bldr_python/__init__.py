@@ -1,0 +1,1 @@
+"""Python: libraries, zipapps, pytest, wheels."""
