@@ -1,5 +1,6 @@
 """Several processes at once, really at once: what one relies on is never taken or spoiled by another."""
 
+import contextlib
 import os
 import random
 import sys
@@ -122,6 +123,32 @@ def test_a_blob_is_linked_while_another_process_puts_it_again(tmp_path: Path) ->
         try:
             for turn in range(5000):
                 store.blobs.link(digest, False, f"{store.staging}/{turn}")
+        finally:
+            stop.touch()
+            assert ended(process) == 0
+
+
+def test_a_blob_is_put_while_another_process_puts_its_directory_in_place(tmp_path: Path) -> None:
+    """An empty directory may be renamed over an empty one, which somebody else has just made for their own blob."""
+    cache_dir, stop = str(tmp_path / "cache"), tmp_path / "stop"
+    with open_store(cache_dir) as store:
+        path = Path(store.blobs.path(store.blobs.put_bytes(b"one")))
+
+        def replace() -> None:
+            new = tmp_path / "new"
+            while not stop.exists():
+                for _ in range(100):
+                    new.mkdir(exist_ok=True)
+                    with contextlib.suppress(OSError):
+                        os.rename(new, path.parent)
+
+        process = spawn(replace)
+        try:
+            for _ in range(3000):
+                path.unlink()
+                with contextlib.suppress(OSError):
+                    path.parent.rmdir()
+                store.blobs.put_bytes(b"one")
         finally:
             stop.touch()
             assert ended(process) == 0

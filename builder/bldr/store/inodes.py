@@ -22,6 +22,7 @@ EXECUTABLE = ".x"
 """Ends the name of the inode with mode 0555."""
 _HASH = re.compile(r"[0-9a-f]{64}")
 _PINNED_AT_ONCE = 256
+_RENAME_ATTEMPTS = 16
 _NOT_OURS = (errno.EINVAL, errno.ELOOP, errno.EACCES, errno.EISDIR)
 """A link, a directory, a file without permissions: the store makes none of these, so the blob is damaged."""
 
@@ -278,11 +279,13 @@ class Inodes:
     def _rename(self, temporary: str, name: str) -> None:
         self._lock.share()  # or a process that removes a damaged blob of this name could hit the new one
         try:
-            try:
-                os.rename(temporary, name, src_dir_fd=self.presence.dir_fd, dst_dir_fd=self.dir_fd)
-                return
-            except FileNotFoundError:
-                self._make_directory(name[:2])
+            for _ in range(_RENAME_ATTEMPTS):
+                try:
+                    os.rename(temporary, name, src_dir_fd=self.presence.dir_fd, dst_dir_fd=self.dir_fd)
+                    return
+                except FileNotFoundError:
+                    # not there yet; or it was, and empty, and another process has just put its own in its place
+                    self._make_directory(name[:2])
             os.rename(temporary, name, src_dir_fd=self.presence.dir_fd, dst_dir_fd=self.dir_fd)
         finally:
             self._lock.release()
