@@ -144,7 +144,7 @@ def test_a_blob_is_put_while_another_process_puts_its_directory_in_place(tmp_pat
 
         process = spawn(replace)
         try:
-            for _ in range(3000):
+            for _ in range(600):
                 path.unlink()
                 with contextlib.suppress(OSError):
                     path.parent.rmdir()
