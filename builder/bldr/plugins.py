@@ -7,6 +7,7 @@ from bldr.api.commands import Command
 from bldr.api.errors import PluginError
 from bldr.api.events import Listener
 from bldr.api.handlers import Handler
+from bldr.api.locks import LockFormat
 from bldr.api.sandbox import Sandbox
 from bldr.api.toolchains import ToolchainDetector
 
@@ -30,6 +31,19 @@ class HandlerEntry(NamedTuple):
         return f"{self.distribution}:{self.handler.name}:{self.handler.semantics_version}"
 
 
+class LockEntry(NamedTuple):
+    """A kind of lock files and the distribution that brought it."""
+
+    format: LockFormat
+    distribution: str
+    version: str
+
+    @property
+    def identity(self) -> str:
+        """What of the format decides what is made of a lock file."""
+        return f"{self.distribution}:{self.format.name}:{self.format.version}"
+
+
 class BrokenPlugin(NamedTuple):
     """A plugin that could not be loaded: the rest goes on without it, and says so where it is missed."""
 
@@ -44,6 +58,7 @@ class Registry:
     def __init__(self) -> None:
         self.handlers: dict[tuple[str, str | None], HandlerEntry] = {}
         self.detectors: dict[str, tuple[ToolchainDetector, str]] = {}
+        self.locks: dict[str, LockEntry] = {}  # by the format's name
         self.sandboxes: list[Sandbox] = []
         self.commands: dict[str, tuple[Command, str]] = {}
         self.listeners: list[type[Listener]] = []
@@ -67,6 +82,25 @@ class Registry:
             if detector.name in self.detectors:
                 raise PluginError(f'two plugins detect the toolchain "{detector.name}"', "uninstall one of the two")
             self.detectors[detector.name] = (detector, f"{distribution}-{version}")
+
+    def add_locks(self, formats: Iterable[type[LockFormat]], distribution: str, version: str) -> None:
+        """Formats by their names; a file name belongs to one format, so that a lock file alone tells which it is."""
+        claimed = {name: entry for entry in self.locks.values() for name in entry.format.file_names}
+        for format_class in formats:
+            entry = LockEntry(format_class(), distribution, version)
+            other = self.locks.setdefault(entry.format.name, entry)
+            if other is not entry:
+                raise PluginError(
+                    f'{other.distribution} and {distribution} both bring the lock format "{entry.format.name}"',
+                    "uninstall one of the two",
+                )
+            for name in entry.format.file_names:
+                other = claimed.setdefault(name, entry)
+                if other is not entry:
+                    raise PluginError(
+                        f'{other.distribution} and {distribution} both read lock files called "{name}"',
+                        "uninstall one of the two",
+                    )
 
     def add_commands(self, commands: Iterable[Command], distribution: str) -> None:
         for command in commands:
@@ -120,6 +154,8 @@ def _register(registry: Registry, point: "EntryPoint", module: Any, distribution
         registry.add_handlers(answer, distribution, version)
     for answer in manager.hook.bldr_toolchains():
         registry.add_detectors(answer, distribution, version)
+    for answer in manager.hook.bldr_locks():
+        registry.add_locks(answer, distribution, version)
     for answer in manager.hook.bldr_sandboxes():
         registry.sandboxes.extend(sandbox() for sandbox in answer)
     for answer in manager.hook.bldr_commands():
