@@ -1,57 +1,85 @@
 """The archive with the pinned hash: from the store, from its URL, or from whichever index has it."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from bldr.api import FetchError
+from bldr.fetch.checksum import digest_of
 from bldr.fetch.download import AbsentError, Web, copy_file, local_path, redacted
 from bldr.fetch.index import Indexes, Link, Release, is_release, parse_release, sdist_version
 from bldr.fetch.locations import Locations
-from bldr.fetch.names import printable
+from bldr.fetch.names import HostileArchiveError, printable
+from bldr.fetch.pins import Pin
 from bldr.fetch.pipconf import PipSettings, read_pip_settings
-from bldr.fetch.source import External, Fetching, Means
+from bldr.fetch.source import Fetching, Limits, Means, Wanted
 
 _FETCH_HINT = 'run "bldr fetch" where the network can be reached'
 _PIP_HINT = '"pip config list" says where pip looks'
 
 
+class _OtherHashError(FetchError):
+    """A file is there and is not the pinned one."""
+
+
 class Archives:
-    """Brings one archive into the store's downloads; nothing is kept there under a hash that it does not have."""
+    """Brings files into the store's downloads; nothing is kept there under a hash that it does not have.
+
+    May be used by several threads at once.
+    """
 
     def __init__(self, locations: Locations, means: Means) -> None:
         self._locations = locations
         self._means = means
+        self._web = Web(means.environ, means.limits)  # one for all: it takes a while to read the trust anchors
 
     @contextmanager
-    def open(self, source: External) -> Iterator[BinaryIO]:
-        """The archive, opened after its hash was checked; the caller holds the lock."""
-        path = self._locations.download(source.sha256)
-        file = _open_verified(path, source.sha256)
+    def open(self, wanted: Wanted) -> Iterator[BinaryIO]:
+        """The file, opened after its hash was checked; the caller holds the lock."""
+        path = self._locations.download(wanted.pin.key)
+        file = _open_verified(path, wanted.pin, self._means.limits)
         if file is None:
-            if source.pypi:
-                self._bring_release(source, parse_release(source.pypi))
+            if wanted.pypi:
+                self._bring_release(wanted, parse_release(wanted.pypi))
             else:
-                self._bring_url(source, source.url or "")
-            file = _open_verified(path, source.sha256)
+                self._bring_from(wanted)
+            file = _open_verified(path, wanted.pin, self._means.limits)
             if file is None:
                 raise FetchError(f'"{path}" does not keep what is written to it', "check the disk")
         with file:
             yield file
 
-    def _bring_url(self, source: External, url: str) -> None:
+    def _bring_from(self, wanted: Wanted) -> None:
+        """From the first of the URLs that has it."""
+        errors: list[FetchError] = []
+        for url in wanted.urls:
+            try:
+                self._bring_url(wanted, url)
+            except FetchError as error:
+                errors.append(error)
+                continue
+            for error in errors:
+                if not isinstance(error, AbsentError):
+                    self._means.warn(f"{wanted.who}: {error.message}", "another place had the pinned file")
+            return
+        # A wrong hash says more than an address that does not answer.
+        telling = max(errors, key=lambda error: isinstance(error, _OtherHashError))
+        others = [error.message for error in errors if error is not telling]
+        raise FetchError("; ".join((telling.message, *others)), telling.hint) from telling
+
+    def _bring_url(self, wanted: Wanted, url: str) -> None:
         if self._means.offline and local_path(url, self._means.builderfile_root) is None:
             raise FetchError(f'"{redacted(url)}" was not fetched yet, and this build is offline', _FETCH_HINT)
-        actual = self._bring(source, url, Web(self._means.environ, self._means.limits))
-        if actual != source.sha256:
-            raise FetchError(
-                f'"{redacted(url)}" has not the pinned hash: expected sha256 {source.sha256}, got {actual}',
+        actual = self._bring(wanted, url, self._web)
+        if actual != wanted.pin:
+            raise _OtherHashError(
+                f'"{redacted(url)}" has not the pinned hash: expected {wanted.pin.algorithm} {wanted.pin.value}, '
+                f"got {actual.value}",
                 "find out why the file changed before you pin another hash",
             )
 
-    def _bring_release(self, source: External, release: Release) -> None:
+    def _bring_release(self, wanted: Wanted, release: Release) -> None:
         settings = read_pip_settings(self._means.environ)
         web = Web(
             self._means.environ,
@@ -61,34 +89,32 @@ class Archives:
             plain_hosts=settings.trusted_hosts,
             plain_loopback=True,
         )
-        search = _Search(release, source.sha256, Indexes(web, os.getcwd()), settings, self._means.offline)
+        search = _Search(release, wanted.pin.hex, Indexes(web, os.getcwd()), settings, self._means.offline)
         for link in search.candidates():
             try:
-                actual = self._bring(source, link.url, web)
+                actual = self._bring(wanted, link.url, web)
             except FetchError as error:
                 search.troubles.append(error.message)
                 continue
-            if actual == source.sha256:
+            if actual == wanted.pin:
                 for trouble in search.troubles:
-                    self._means.warn(f'external "{source.name}": {trouble}', "another place had the pinned file")
+                    self._means.warn(f"{wanted.who}: {trouble}", "another place had the pinned file")
                 if link.yanked is not None:
                     reason = f": {printable(link.yanked)}" if link.yanked else ""
-                    self._means.warn(
-                        f'external "{source.name}": "{link.filename}" was yanked{reason}', "pin another version"
-                    )
+                    self._means.warn(f'{wanted.who}: "{link.filename}" was yanked{reason}', "pin another version")
                 return
-            search.others[actual] = redacted(link.url)
+            search.others[actual.hex] = redacted(link.url)
             if link.sha256:
                 search.troubles.append(f'"{redacted(link.url)}" has not the hash that its index says')
         raise search.failure()
 
-    def _bring(self, source: External, url: str, web: Web) -> str:
+    def _bring(self, wanted: Wanted, url: str, web: Web) -> Pin:
         """Download to a partial file, keep it if it has the pinned hash, and say which hash it has."""
 
         def on_progress(done_bytes: int, total_bytes: int) -> None:
             self._means.tell(
                 Fetching(
-                    name=source.name,
+                    name=wanted.name,
                     step="downloading",
                     url=redacted(url),
                     done_bytes=done_bytes,
@@ -96,26 +122,27 @@ class Archives:
                 )
             )
 
-        partial = self._locations.partial_download(source.sha256)
+        partial = self._locations.partial_download(wanted.pin.key)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(partial, flags, 0o600)
-        try:
-            path = local_path(url, self._means.builderfile_root)
-            if path is not None:
-                actual = copy_file(path, fd, self._means.limits.download_bytes, on_progress)
-            else:
-                actual = web.download(url, fd, on_progress)
-            if actual == source.sha256:
-                os.fchmod(fd, 0o444)
-                os.fsync(fd)
-                os.rename(partial, self._locations.download(source.sha256))
-            else:
-                os.unlink(partial)
-        except BaseException:
-            _unlink(partial)
-            raise
-        finally:
-            os.close(fd)
+        with open(os.open(partial, flags, 0o600), "r+b") as file:
+            try:
+                path = local_path(url, self._means.builderfile_root)
+                if path is not None:
+                    digest = copy_file(path, file.fileno(), self._means.limits.download_bytes, on_progress)
+                else:
+                    digest = web.download(url, file.fileno(), on_progress)
+                if wanted.pin.algorithm != "sha256":
+                    digest = digest_of(file, wanted.pin.algorithm, self._means.limits)
+                actual = Pin(wanted.pin.algorithm, digest)
+                if actual == wanted.pin:
+                    os.fchmod(file.fileno(), 0o444)
+                    os.fsync(file.fileno())
+                    os.rename(partial, self._locations.download(wanted.pin.key))
+                else:
+                    os.unlink(partial)
+            except BaseException:
+                _unlink(partial)
+                raise
         return actual
 
 
@@ -193,15 +220,18 @@ class _Search:
         return FetchError(f"there is no sdist of {self._release} at {where}{after}", hint)
 
 
-def _open_verified(path: str, sha256: str) -> BinaryIO | None:
-    """The file, rewound, if its content has this hash; a file that has not is removed."""
+def _open_verified(path: str, pin: Pin, limits: Limits) -> BinaryIO | None:
+    """The file, rewound, if its content has this digest; a file that has not is removed."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     file = open(fd, "rb")  # noqa: SIM115 - the caller's, if its content is right
-    checksum = hashlib.file_digest(file, "sha256").hexdigest()
-    if checksum == sha256:
+    try:
+        actual = digest_of(file, pin.algorithm, limits)
+    except HostileArchiveError:  # of an archive that was damaged here
+        actual = ""
+    if actual == pin.hex:
         file.seek(0)
         return file
     file.close()

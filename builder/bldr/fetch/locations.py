@@ -9,7 +9,10 @@ from contextlib import contextmanager
 
 from bldr.fetch.tree import remove_tree
 
-_PARTIAL = re.compile(r"\.partial-([0-9a-f]{64})")
+_PARTIAL = re.compile(r"\.partial-((?:[a-z0-9]+-)?[0-9a-f]{64,})")
+_PARTS = ("tree", "damaged")
+"""What work on an entry is called."""
+
 _UNPACK_VERSION = 1
 """Raised when the same archive would come out as another tree."""
 
@@ -17,43 +20,44 @@ _UNPACK_VERSION = 1
 class Locations:
     """The directories `downloads` and `external` below the store's root.
 
-    A name that starts with a dot is never a result: `.lock-<sha256>` serialises all work on one archive and is never
-    removed, `.partial-<sha256>...` is work of whoever holds that lock.
+    A name that starts with a dot is never a result: `.lock-<key>` serialises all work on one archive, whose pin has
+    this key, and is never removed; `.partial-<key>...` is work of whoever holds that lock.
     """
 
     def __init__(self, store_root: str) -> None:
         self.downloads = os.path.join(store_root, "downloads")
         self.external = os.path.join(store_root, "external")
 
-    def download(self, sha256: str) -> str:
-        return os.path.join(self.downloads, sha256)
+    def download(self, key: str) -> str:
+        return os.path.join(self.downloads, key)
 
-    def entry(self, sha256: str, strip_prefix: str) -> str:
+    def entry(self, key: str, strip_prefix: str, *, unpack: bool = True) -> str:
         """The directory that holds `tree` and `manifest`."""
-        digest = hashlib.sha256(f"{_UNPACK_VERSION}\0{strip_prefix}".encode()).hexdigest()[:16]
-        return os.path.join(self.external, f"{sha256}-{digest}")
+        form = strip_prefix if unpack else "\0file"
+        digest = hashlib.sha256(f"{_UNPACK_VERSION}\0{form}".encode()).hexdigest()[:16]
+        return os.path.join(self.external, f"{key}-{digest}")
 
-    def partial_download(self, sha256: str) -> str:
-        return os.path.join(self.downloads, f".partial-{sha256}")
+    def partial_download(self, key: str) -> str:
+        return os.path.join(self.downloads, f".partial-{key}")
 
-    def partial_entry(self, sha256: str, what: str) -> str:
-        return os.path.join(self.external, f".partial-{sha256}-{what}")
+    def partial_entry(self, key: str, what: str) -> str:
+        return os.path.join(self.external, f".partial-{key}-{what}")
 
     def prepare(self) -> None:
         for path in (self.downloads, self.external):
             os.makedirs(path, 0o711, exist_ok=True)
 
     @contextmanager
-    def locked(self, sha256: str, on_wait: Callable[[], None]) -> Iterator[None]:
+    def locked(self, key: str, on_wait: Callable[[], None]) -> Iterator[None]:
         """Holds the right to change what belongs to one archive; whoever dies gives it back."""
-        fd = self._open_lock(sha256)
+        fd = self._open_lock(key)
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 on_wait()
                 fcntl.flock(fd, fcntl.LOCK_EX)
-            self._remove_partial(sha256)
+            self._remove_partial(key)
             yield
         finally:
             os.close(fd)
@@ -61,23 +65,22 @@ class Locations:
     def sweep(self) -> None:
         """Remove what processes that died left behind, whatever archive it belongs to."""
         names = [name for directory in (self.downloads, self.external) for name in os.listdir(directory)]
-        hashes = {match[1] for match in map(_PARTIAL.match, names) if match}
-        for sha256 in sorted(hashes):
-            fd = self._open_lock(sha256)
+        keys = {match[1] for match in map(_PARTIAL.match, names) if match}
+        for key in sorted(keys):
+            fd = self._open_lock(key)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._remove_partial(sha256)
+                self._remove_partial(key)
             except BlockingIOError:
                 continue  # somebody is at it
             finally:
                 os.close(fd)
 
-    def _open_lock(self, sha256: str) -> int:
-        path = os.path.join(self.external, f".lock-{sha256}")
+    def _open_lock(self, key: str) -> int:
+        path = os.path.join(self.external, f".lock-{key}")
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
-    def _remove_partial(self, sha256: str) -> None:
-        for directory in (self.downloads, self.external):
-            for name in os.listdir(directory):
-                if name.startswith(f".partial-{sha256}"):
-                    remove_tree(os.path.join(directory, name))
+    def _remove_partial(self, key: str) -> None:
+        remove_tree(self.partial_download(key))
+        for what in _PARTS:
+            remove_tree(self.partial_entry(key, what))

@@ -5,6 +5,14 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from bldr.fetch.pins import Pin
+
+CONTENT = "content"
+"""The name of a file that is not unpacked, in its tree."""
+
+SINGLE_DIRECTORY = "*"
+"""The prefix that stands for the one directory at the top of an archive, whatever its name."""
+
 
 class External(Protocol):
     """A pinned outside source, as a Builderfile's table `external.<name>` describes it.
@@ -27,6 +35,22 @@ class External(Protocol):
 
     @property
     def strip_prefix(self) -> str: ...
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """One file to bring, and what of it becomes a tree. `who` begins messages about it, `name` is for progress.
+
+    It is in the indexes of pip as `pypi` ("name==version"), or else at one of `urls`, which are tried in order. With
+    `unpack` False the tree holds the file itself, as `CONTENT`.
+    """
+
+    who: str
+    name: str
+    pin: Pin
+    urls: tuple[str, ...] = ()
+    pypi: str = ""
+    strip_prefix: str = ""
+    unpack: bool = True
 
 
 class Fetching(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,18 +7,18 @@ from bldr.api import FetchError
 from bldr.fetch.archive import Member, read_archive
 from bldr.fetch.manifest import Entry
 from bldr.fetch.names import Claims, HostileArchiveError, Parts, check_link, shown, split_name
-from bldr.fetch.source import Limits
+from bldr.fetch.source import SINGLE_DIRECTORY, Limits
 from bldr.fetch.tree import TreeWriter
 
 
 def unpack(file: BinaryIO, destination: str, strip_prefix: str, limits: Limits) -> tuple[Entry, ...]:
     """Write what the archive holds below `strip_prefix` to the new directory `destination`.
 
-    Every member is checked, also those outside of `strip_prefix`. Raises HostileArchiveError for an archive that is
+    Every member is checked, also those outside of `strip_prefix`; "*" stands for the one directory at the top. Raises HostileArchiveError for an archive that is
     not to be trusted and FetchError where `strip_prefix` is not a directory of it; what was written by then is the
     caller's to remove.
     """
-    prefix = split_name(strip_prefix, limits) if strip_prefix else ()
+    prefix = None if strip_prefix == SINGLE_DIRECTORY else split_name(strip_prefix, limits) if strip_prefix else ()
     writer = TreeWriter(destination)
     try:
         unpacking = _Unpacking(writer, prefix, limits)
@@ -35,18 +35,28 @@ def unpack(file: BinaryIO, destination: str, strip_prefix: str, limits: Limits) 
 class _Unpacking:
     """One archive on its way. Links are made last, so that no write can go through one."""
 
-    def __init__(self, writer: TreeWriter, prefix: Parts, limits: Limits) -> None:
+    def __init__(self, writer: TreeWriter, prefix: Parts | None, limits: Limits) -> None:
         self._writer = writer
         self._prefix = prefix
         self._limits = limits
         self._claims = Claims()
         self._links: dict[Parts, str] = {}
         self._hard_links: dict[Parts, Parts] = {}
+        self._is_single = False
 
     def take(self, member: Member) -> None:
         parts = split_name(member.name, self._limits)
         self._claims.claim(parts, "file" if member.kind == "hardlink" else member.kind)
+        if self._prefix is None and parts:
+            self._prefix = parts[:1]
+            self._is_single = True
         inner = self._inside(parts)
+        if self._is_single and parts and inner is None:
+            raise FetchError(
+                f"the archive holds {shown((self._prefix or parts)[0])} and {shown(parts[0])} at its top level, and "
+                'strip_prefix "*" stands for a single directory',
+                "name the directory instead",
+            )
         if member.kind == "hardlink":
             target = split_name(member.target, self._limits)
             if self._claims.kinds.get(target) != "file" or target == parts:
@@ -77,8 +87,8 @@ class _Unpacking:
 
     def _inside(self, parts: Parts) -> Parts | None:
         """The place below the prefix, () for the prefix itself, None for what lies outside."""
-        size = len(self._prefix)
-        return parts[size:] if parts[:size] == self._prefix else None
+        prefix = self._prefix or ()
+        return parts[len(prefix) :] if parts[: len(prefix)] == prefix else None
 
     def _written(self, member: Member, target: Parts) -> Parts:
         inner = self._inside(target)
