@@ -23,6 +23,9 @@ from bldr.store.trees import touch
 _LAYOUT = "1"
 """Version of the way a sysroot is laid out: raised when the same toolchains must be staged anew."""
 
+_SHARED = "etc"
+"""The directory in which both toolchains (the settings of a virtual machine) and every sandbox have files."""
+
 _TOP_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
 
@@ -58,7 +61,11 @@ class Sysroots:
         return self._staged[wanted]
 
     def _sysroot(self, tree: str, toolchains: Sequence[Toolchain]) -> Sysroot:
-        inputs = [Input(f"/{top}", os.path.join(tree, top)) for top in sorted(os.listdir(tree))]
+        tops = set(os.listdir(tree))
+        if _SHARED in tops:  # every sandbox has files of its own there
+            tops.remove(_SHARED)
+            tops.update(f"{_SHARED}/{name}" for name in os.listdir(os.path.join(tree, _SHARED)))
+        inputs = [Input(f"/{top}", os.path.join(tree, top)) for top in sorted(tops)]
         roots = {root for toolchain in toolchains for root in toolchain.roots}
         return Sysroot((*inputs, *(Input(root) for root in sorted(roots))), self._links)
 
