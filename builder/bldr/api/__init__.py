@@ -20,7 +20,7 @@ from bldr.api.errors import (
 from bldr.api.handlers import Analysis, Context, Dep, Handler
 from bldr.api.hooks import hook
 from bldr.api.labels import Label, parse_label
-from bldr.api.locks import Locked, LockedTree, LockFile, LockFormat
+from bldr.api.locks import Locked, LockedTree, LockError, LockFile, LockFormat
 from bldr.api.providers import CcInfo, Executable, Files, PythonInfo, TestInfo
 from bldr.api.sandbox import (
     GUARANTEES,
@@ -61,7 +61,7 @@ __all__ = [
     "API_VERSION", "GUARANTEES", "LIMITS", "TREE_ROOT", "Action", "Analysis", "Artifact", "BldrError", "Bridge",
     "CacheError", "CcInfo", "Command", "Configuration", "Context", "Dep", "Executable", "Exit", "ExitCode",
     "FetchError", "FileList", "Files", "Handler", "HermeticSettings", "Input", "Isolation", "IsolationError",
-    "Label", "LabelList", "Launch", "Launcher", "Level", "Link", "LockFile", "LockFormat", "Locked", "LockedTree",
+    "Label", "LabelList", "Launch", "Launcher", "Level", "Link", "LockError", "LockFile", "LockFormat", "Locked", "LockedTree",
     "MadeFile", "NetworkPolicy", "Output", "Platform", "PluginError", "Probe", "Problem", "ProcessPolicy",
     "PythonInfo", "ResourceLimits", "Sandbox", "SandboxSpec", "SetupFailure", "Shortfall", "SpecError",
     "StagedTree", "Started", "TargetAttributes", "TargetError", "Temp", "TestAttributes", "TestInfo", "Toolchain",
