@@ -26,7 +26,10 @@ class Executable(msgspec.Struct, frozen=True):
 
 
 class TestInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """How to run a test. `argv[0]` may be a path in the tree (`pkg/test_main`); `inputs` are all files it needs."""
+    """How to run a test. `argv[0]` may be a path in the tree (`pkg/test_main`); `inputs` are all files it needs.
+
+    `files` are small texts that the engine writes into the tree beside them (a runner), as those of an `Action`.
+    """
 
     __test__ = False
 
@@ -35,6 +38,7 @@ class TestInfo(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     toolchains: tuple[str, ...] = ()
     tools: tuple[Artifact, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
 
 class CcInfo(msgspec.Struct, frozen=True, kw_only=True):
