@@ -1,0 +1,111 @@
+"""Finds the interpreter that PATH means: behind shims and virtual environments, the one that is installed."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from bldr.api import ToolchainError
+
+ENVIRONMENT = ("PATH", "HOME", "PYTHON", "PYENV_VERSION", "PYENV_ROOT")
+OLDEST = (3, 8)
+_NAMES = ("python3", "python")
+_PROBE_TIMEOUT_S = 60
+_PROBE = """
+import json, sys, sysconfig
+print(json.dumps({
+    "executable": getattr(sys, "_base_executable", "") or sys.executable,
+    "version": list(sys.version_info[:3]),
+    "implementation": sys.implementation.name,
+    "tag": sys.implementation.cache_tag,
+    "suffix": sysconfig.get_config_var("EXT_SUFFIX") or "",
+    "libraries": [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")],
+    "prefixes": [sys.base_prefix, sys.base_exec_prefix],
+}))
+"""
+
+
+class Interpreter(NamedTuple):
+    """One installed Python. `executable` is resolved, `libraries` are the directories of its standard library.
+
+    `found` is where PATH led (a shim, a link of a virtual environment), `asked` the files that decided besides.
+    """
+
+    executable: str
+    version: tuple[int, int, int]
+    implementation: str
+    tag: str
+    suffix: str
+    libraries: tuple[str, ...]
+    found: str
+    asked: tuple[str, ...]
+
+
+def find_interpreter(env: Mapping[str, str]) -> Interpreter:
+    """The interpreter that PYTHON names, else the first usable one on PATH. Raises ToolchainError."""
+    refused: list[str] = []
+    for path in _candidates(env):
+        found = _probe(path, env)
+        if isinstance(found, Interpreter):
+            return found
+        refused.append(f"{path}: {found}")
+    wanted = env.get("PYTHON", "")
+    hint = "; ".join(refused) or "install Python, or name one by the variable PYTHON"
+    raise ToolchainError(f'PYTHON is "{wanted}", which is not usable' if wanted else "no Python is on the PATH", hint)
+
+
+def directories(env: Mapping[str, str]) -> tuple[str, ...]:
+    """The absolute directories of PATH, in order."""
+    return tuple(path for path in env.get("PATH", os.defpath).split(":") if os.path.isabs(path))
+
+
+def _candidates(env: Mapping[str, str]) -> list[str]:
+    wanted = env.get("PYTHON", "")
+    if os.path.isabs(wanted):
+        return [wanted]
+    names = (wanted,) if wanted else _NAMES
+    paths = [os.path.join(directory, name) for name in names for directory in directories(env)]
+    return [path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)]
+
+
+def _probe(path: str, env: Mapping[str, str]) -> Interpreter | str:
+    """What the interpreter says of itself, or why it cannot be used.
+
+    It is asked in the root directory, where a shim finds no version that somebody chose for one project only.
+    """
+    kept = {name: env[name] for name in ENVIRONMENT if name in env}
+    try:
+        asked = subprocess.run(
+            [path, "-I", "-S", "-c", _PROBE],
+            cwd="/",
+            env={**kept, "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PROBE_TIMEOUT_S,
+            check=True,
+        )
+        told = json.loads(asked.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        return " ".join(str(error).split())[:200]
+    version = tuple(told["version"])
+    if version < OLDEST:
+        return f"it is Python {version[0]}.{version[1]}, the oldest that is known is {OLDEST[0]}.{OLDEST[1]}"
+    libraries = (*told["libraries"], *(f"{prefix}/lib/python{version[0]}.{version[1]}" for prefix in told["prefixes"]))
+    there = dict.fromkeys(os.path.realpath(library) for library in libraries if os.path.isdir(library))
+    return Interpreter(
+        executable=os.path.realpath(told["executable"]),
+        version=(version[0], version[1], version[2]),
+        implementation=told["implementation"],
+        tag=told["tag"],
+        suffix=told["suffix"],
+        libraries=tuple(there),
+        found=path,
+        asked=tuple(_shim_files(path, env)),
+    )
+
+
+def _shim_files(path: str, env: Mapping[str, str]) -> list[str]:
+    """What a shim of pyenv looks at to choose the version, where this is one; and the end of a chain of links."""
+    root = env.get("PYENV_ROOT") or os.path.dirname(os.path.dirname(path))
+    return [os.path.join(root, "version"), os.path.realpath(path)]
