@@ -1,0 +1,16 @@
+"""The kit for authors of plugins, for tests with pytest: `pytest_plugins = ["bldr.testing"]` in the top conftest.py.
+
+It is loaded only by those who ask for it: an installed bldr changes nobody else's run of pytest.
+"""
+
+from bldr.testing.fakes import Analyzed, FakeContext, FakeDep, FakeDetector, analyze, fake_toolchain
+from bldr.testing.fixtures import bldr_warm, bldr_warm_cache, project
+from bldr.testing.handlers import Edit, HandlerContract, bldr_contract_build, bldr_contract_project
+from bldr.testing.outcome import TAGS, Failure, Outcome
+from bldr.testing.project import Project
+
+__all__ = [
+    "TAGS", "Analyzed", "Edit", "Failure", "FakeContext", "FakeDep", "FakeDetector", "HandlerContract", "Outcome",
+    "Project", "analyze", "bldr_contract_build", "bldr_contract_project", "bldr_warm", "bldr_warm_cache",
+    "fake_toolchain", "project",
+]  # fmt: skip
