@@ -148,7 +148,8 @@ public final class BldrJUnitRunner implements TestExecutionListener {
         }
         one.className = place.isEmpty() ? test.getDisplayName() : place.replaceFirst("#.*", "");
         one.name = test.getDisplayName();
-        one.seconds = (System.nanoTime() - started.getOrDefault(test.getUniqueId(), System.nanoTime())) / 1e9;
+        long now = System.nanoTime();
+        one.seconds = (now - started.getOrDefault(test.getUniqueId(), now)) / 1e9;
         one.kind = kind;
         one.message = message;
         one.details = details;

@@ -48,6 +48,7 @@ class MavenLock:
     file_names: ClassVar[tuple[str, ...]] = ("maven_install.json",)
     environment: ClassVar[tuple[str, ...]] = (MIRROR,)
     version: ClassVar[int] = 1
+    beside: ClassVar[tuple[str, ...]] = ()
 
     def read(self, lock: LockFile) -> tuple[Locked, ...]:
         content = _parsed(lock)

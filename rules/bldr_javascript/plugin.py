@@ -1,10 +1,23 @@
-"""What this plugin offers."""
+"""What this plugin offers: the handler of JavaScript and TypeScript, the toolchain "node" and npm's lock files."""
 
 from collections.abc import Iterable
 
-from bldr.api import Handler, hook
+from bldr.api import Handler, LockFormat, ToolchainDetector, hook
+from bldr_javascript.handler import JavaScriptHandler
+from bldr_javascript.npm import NpmLock
+from bldr_javascript.toolchain import NodeDetector
 
 
 @hook
 def bldr_handlers() -> Iterable[type[Handler]]:
-    return []
+    return [JavaScriptHandler]
+
+
+@hook
+def bldr_toolchains() -> Iterable[type[ToolchainDetector]]:
+    return [NodeDetector]
+
+
+@hook
+def bldr_locks() -> Iterable[type[LockFormat]]:
+    return [NpmLock]
