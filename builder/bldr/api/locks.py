@@ -26,6 +26,9 @@ class Locked(msgspec.Struct, frozen=True, kw_only=True):
     `path` in the tree of the external source: as a directory with what the archive holds below `strip_prefix` ("*":
     below the one directory at its top, whatever that is called), or, with `unpack` False, as the file itself. A path
     may lie inside another package's directory ("node_modules/a/node_modules/b"), where it hides what that one holds.
+
+    `pypi` ("name==version") says that the file with this digest is one of this release in an index of Python packages:
+    the one that pip is configured for is asked before `urls`, which may then be none.
     """
 
     name: str
@@ -34,14 +37,15 @@ class Locked(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     unpack: bool = True
     strip_prefix: str = ""
+    pypi: str = ""
 
 
 class LockFile(msgspec.Struct, frozen=True, kw_only=True):
     """What a `LockFormat` reads: the text, and all that may decide what is taken of it.
 
-    `path` is where it lies in the workspace, for messages. `platform` is the machine that builds. `env` holds the values
-    of `LockFormat.environment` that are set, `options` is the table `external.NAME.options`, `beside` the texts of those
-    of `LockFormat.beside` that are there.
+    `path` is where it lies in the workspace, for messages. `platform` is the machine that builds. `env` holds the
+    values of `LockFormat.environment` that are set, `options` is the table `external.NAME.options`, `beside` the texts
+    of those of `LockFormat.beside` that are there.
     """
 
     text: str

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from bldr.api import FetchError
 from bldr.fetch.checksum import digest_of
 from bldr.fetch.download import AbsentError, Web, copy_file, local_path, redacted
-from bldr.fetch.index import Indexes, Link, Release, is_release, parse_release, sdist_version
+from bldr.fetch.index import Indexes, Link, Release, is_release, is_wheel, parse_release, sdist_version
 from bldr.fetch.locations import Locations
 from bldr.fetch.names import HostileArchiveError, printable
 from bldr.fetch.pins import Pin
@@ -41,7 +41,7 @@ class Archives:
         file = _open_verified(path, wanted.pin, self._means.limits)
         if file is None:
             if wanted.pypi:
-                self._bring_release(wanted, parse_release(wanted.pypi))
+                self._bring_release_or_from(wanted, parse_release(wanted.pypi))
             else:
                 self._bring_from(wanted)
             file = _open_verified(path, wanted.pin, self._means.limits)
@@ -59,9 +59,9 @@ class Archives:
             except FetchError as error:
                 errors.append(error)
                 continue
-            for error in errors:
-                if not isinstance(error, AbsentError):
-                    self._means.warn(f"{wanted.who}: {error.message}", "another place had the pinned file")
+            for other in errors:
+                if not isinstance(other, AbsentError):
+                    self._means.warn(f"{wanted.who}: {other.message}", "another place had the pinned file")
             return
         # A wrong hash says more than an address that does not answer.
         telling = max(errors, key=lambda error: isinstance(error, _OtherHashError))
@@ -78,6 +78,18 @@ class Archives:
                 f"got {actual.value}",
                 "find out why the file changed before you pin another hash",
             )
+
+    def _bring_release_or_from(self, wanted: Wanted, release: Release) -> None:
+        """The addresses that a lock file names serve where no index has the file: one may be out of reach."""
+        try:
+            self._bring_release(wanted, release)
+        except FetchError as error:
+            if not wanted.urls:
+                raise
+            try:
+                self._bring_from(wanted)
+            except FetchError as other:
+                raise FetchError(f"{error.message}; {other.message}", other.hint or error.hint) from other
 
     def _bring_release(self, wanted: Wanted, release: Release) -> None:
         settings = read_pip_settings(self._means.environ)
@@ -188,7 +200,9 @@ class _Search:
 
     def _suitable(self, links: list[Link], is_local: bool) -> Iterator[Link]:
         self._versions.update(filter(None, (sdist_version(link.filename, self._release.name) for link in links)))
-        fitting = [link for link in links if is_release(link.filename, self._release)]
+        # A wheel is what was pinned only where the index says so: none is brought to see.
+        pinned = [link for link in links if link.sha256 == self._sha256 and is_wheel(link.filename, self._release)]
+        fitting = [link for link in links if is_release(link.filename, self._release)] + pinned
         for link in fitting:
             if link.sha256 and link.sha256 != self._sha256:
                 self.others.setdefault(link.sha256, redacted(link.url))

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 from urllib.request import pathname2url
 
 import msgspec
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from bldr.api import FetchError
@@ -84,6 +84,15 @@ def is_release(filename: str, release: Release) -> bool:
     """Whether the file is the source distribution of this release."""
     version = sdist_version(filename, release.name)
     return version is not None and Version(version) == Version(release.version)
+
+
+def is_wheel(filename: str, release: Release) -> bool:
+    """Whether the file is one of the wheels of this release."""
+    try:
+        name, version, _, _ = parse_wheel_filename(filename)
+    except (InvalidWheelFilename, InvalidVersion):
+        return False
+    return name == release.name and version == Version(release.version)
 
 
 class Indexes:

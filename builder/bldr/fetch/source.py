@@ -40,7 +40,7 @@ class External(Protocol):
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """One file to bring, and what of it becomes a tree. `who` begins messages about it, `name` is for progress.
 
-    It is in the indexes of pip as `pypi` ("name==version"), or else at one of `urls`, which are tried in order. With
+    It is in the indexes of pip as a file of `pypi` ("name==version"), or else at one of `urls`, tried in order. With
     `unpack` False the tree holds the file itself, as `CONTENT`.
     """
 

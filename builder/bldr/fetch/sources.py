@@ -124,13 +124,14 @@ def _wanted_package(name: str, package: Locked) -> Wanted:
         pin = parse_pin(package.digest)
     except ValueError as error:
         raise FetchError(f"{who}: {error}") from error
-    if not package.urls:
+    if not package.urls and not package.pypi:
         raise FetchError(f"{who}: no address of it is known")
     return Wanted(
         who=who,
         name=package.name,
         pin=pin,
         urls=package.urls,
+        pypi=package.pypi,
         strip_prefix=package.strip_prefix,
         unpack=package.unpack,
     )
