@@ -1,9 +1,10 @@
-"""What this plugin offers: the handler of Python and the toolchain "python"."""
+"""What this plugin offers: the handler of Python, the toolchain "python", and pylock.toml."""
 
 from collections.abc import Iterable
 
-from bldr.api import Handler, ToolchainDetector, hook
+from bldr.api import Handler, LockFormat, ToolchainDetector, hook
 from bldr_python.handler import PythonHandler
+from bldr_python.locks import PylockFormat
 from bldr_python.toolchain import PythonDetector
 
 
@@ -15,3 +16,8 @@ def bldr_handlers() -> Iterable[type[Handler]]:
 @hook
 def bldr_toolchains() -> Iterable[type[ToolchainDetector]]:
     return [PythonDetector]
+
+
+@hook
+def bldr_locks() -> Iterable[type[LockFormat]]:
+    return [PylockFormat]
