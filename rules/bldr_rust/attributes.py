@@ -11,6 +11,7 @@ class RustAttributes(TargetAttributes, frozen=True, kw_only=True, forbid_unknown
     """An executable: one crate. `crate_root` and `build_script` name files of the package that are among the sources.
 
     `aliases` gives deps another name in the source: `{ ":serde_json" = "json" }`. `rustc_env` is what `env!` sees.
+    `manifest_dir` is the directory of the package that stands for cargo's, where build scripts run.
     """
 
     crate_name: str = ""
@@ -23,6 +24,7 @@ class RustAttributes(TargetAttributes, frozen=True, kw_only=True, forbid_unknown
     aliases: dict[str, str] = {}
     build_script: str = ""
     build_deps: LabelList = ()
+    manifest_dir: str = ""
 
 
 class RustLibraryAttributes(RustAttributes, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,6 +46,7 @@ class RustTestAttributes(TestAttributes, frozen=True, kw_only=True, forbid_unkno
     aliases: dict[str, str] = {}
     build_script: str = ""
     build_deps: LabelList = ()
+    manifest_dir: str = ""
 
 
 AnyRustAttributes = RustAttributes | RustLibraryAttributes | RustTestAttributes

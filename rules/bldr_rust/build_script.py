@@ -3,7 +3,7 @@
 from bldr.api import TREE_ROOT, Action, Context
 from bldr_rust.attributes import AnyRustAttributes
 from bldr_rust.compile import Crate, Script, compile_crate
-from bldr_rust.crates import crate_name, source_named
+from bldr_rust.crates import crate_name, manifest_directory, source_named
 from bldr_rust.providers import deps_of, first_of_each
 
 _RUN = r"""
@@ -94,7 +94,7 @@ def _environment(attributes: AnyRustAttributes, context: Context) -> dict[str, s
     release = context.configuration.mode == "release"
     features = {f"CARGO_FEATURE_{name.upper().replace('-', '_')}": "1" for name in attributes.features}
     return {
-        "CARGO_MANIFEST_DIR": f"{TREE_ROOT}/{context.label.directory}".rstrip("/"),
+        "CARGO_MANIFEST_DIR": manifest_directory(attributes, context),
         "CARGO_CRATE_NAME": crate_name(attributes, context),
         "TARGET": host,
         "HOST": host,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from bldr.api import TREE_ROOT, Action, Artifact, CcInfo, Context
 from bldr_rust.attributes import AnyRustAttributes
-from bldr_rust.crates import crate_name, disambiguator
+from bldr_rust.crates import crate_name, disambiguator, manifest_directory
 from bldr_rust.providers import Deps, first_of_each
 
 _ARGUMENTS_MAX_BYTES = 32 * 1024  # longer lists go through a parameter file
@@ -142,9 +142,13 @@ def _native_files(native: CcInfo) -> tuple[Artifact, ...]:
 
 
 def _environment(crate: Crate, attributes: AnyRustAttributes, context: Context) -> dict[str, str]:
-    manifest = f"{TREE_ROOT}/{context.label.directory}".rstrip("/")
     out = {"OUT_DIR": f"{TREE_ROOT}/{crate.script.directory.path}"} if crate.script else {}
-    return {"CARGO_MANIFEST_DIR": manifest, "CARGO_CRATE_NAME": crate.name, **out, **attributes.rustc_env}
+    return {
+        "CARGO_MANIFEST_DIR": manifest_directory(attributes, context),
+        "CARGO_CRATE_NAME": crate.name,
+        **out,
+        **attributes.rustc_env,
+    }
 
 
 def _with_environment(argv: tuple[str, ...], script: Script | None) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import hashlib
 import posixpath
 
-from bldr.api import Artifact, Context
+from bldr.api import TREE_ROOT, Artifact, Context
 from bldr_rust.attributes import AnyRustAttributes
 
 _ROOTS = {"library": ("src/lib.rs", "lib.rs"), "executable": ("src/main.rs", "main.rs")}
@@ -52,6 +52,11 @@ def source_named(name: str, attribute: str, context: Context) -> Artifact:
     if not found:
         context.fail(f'"{name}" is none of the sources', "add it to sources", attribute)
     return found[0]
+
+
+def manifest_directory(attributes: AnyRustAttributes, context: Context) -> str:
+    """What crates and build scripts know as the directory of their Cargo.toml, absolute."""
+    return posixpath.join(TREE_ROOT, _path(attributes.manifest_dir or ".", context.label.directory)).removesuffix("/.")
 
 
 def _path(name: str, directory: str) -> str:

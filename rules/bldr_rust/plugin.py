@@ -1,8 +1,9 @@
-"""What this plugin offers: the handler of Rust and the toolchain "rust"."""
+"""What this plugin offers: the handler of Rust, the toolchain "rust" and lock files of cargo."""
 
 from collections.abc import Iterable
 
-from bldr.api import Handler, ToolchainDetector, hook
+from bldr.api import Handler, LockFormat, ToolchainDetector, hook
+from bldr_rust.cargo_lock import CargoLock
 from bldr_rust.handler import RustHandler
 from bldr_rust.toolchain import RustDetector
 
@@ -15,3 +16,8 @@ def bldr_handlers() -> Iterable[type[Handler]]:
 @hook
 def bldr_toolchains() -> Iterable[type[ToolchainDetector]]:
     return [RustDetector]
+
+
+@hook
+def bldr_locks() -> Iterable[type[LockFormat]]:
+    return [CargoLock]
