@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from bldr.api import Locked, LockedTree, LockFile, TargetError
+from bldr.api import Locked, LockedTree, LockError, LockFile
 
 MIRROR = "BLDR_MAVEN_MIRROR"
 _NO_CODE = ("sources", "javadoc")
@@ -59,7 +59,7 @@ class MavenLock:
             addresses = [mirror] if mirror else []
             addresses += [address for address, keys in repositories.items() if jar.key in keys]
             if not addresses:
-                raise TargetError(f'no repository has "{jar.key}"', "pin the artifacts again")
+                raise LockError(f'no repository has "{jar.key}"', "pin the artifacts again")
             packages.append(
                 Locked(
                     name=f"{jar.key} {jar.version}",
@@ -93,9 +93,9 @@ def _parsed(lock: LockFile) -> dict[str, Any]:
     try:
         content = json.loads(lock.text)
     except ValueError as error:
-        raise TargetError(f"it is no JSON: {error}", "pin the artifacts again") from error
+        raise LockError(f"it is no JSON: {error}", "pin the artifacts again") from error
     if not isinstance(content, dict) or content.get("version") != _VERSION:
-        raise TargetError(
+        raise LockError(
             f"it is no lock file of version {_VERSION}", "pin the artifacts with rules_jvm_external 5.0 or newer"
         )
     return content
@@ -104,7 +104,7 @@ def _parsed(lock: LockFile) -> dict[str, Any]:
 def _table(content: dict[str, Any], name: str) -> dict[str, Any]:
     table = content.get(name, {})
     if not isinstance(table, dict):
-        raise TargetError(f'"{name}" is no object', "pin the artifacts again")
+        raise LockError(f'"{name}" is no object', "pin the artifacts again")
     return table
 
 
@@ -120,7 +120,7 @@ def _jars(content: dict[str, Any]) -> list[_Jar]:
         parts = key.split(":")
         version = artifact.get("version") if isinstance(artifact, dict) else None
         if len(parts) < 2 or not isinstance(version, str) or not all((*parts, version)):
-            raise TargetError(f'"{key}" is no artifact with a version', "pin the artifacts again")
+            raise LockError(f'"{key}" is no artifact with a version', "pin the artifacts again")
         if len(parts) > 2 and parts[2] != "jar":
             continue  # a list of versions (pom), or what is for another kind of machine
         shasums = _table(artifact, "shasums")
@@ -128,7 +128,7 @@ def _jars(content: dict[str, Any]) -> list[_Jar]:
             if kind in _NO_CODE:
                 continue
             if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-                raise TargetError(f'"{key}" is pinned by no hash', "pin the artifacts again with fetch_sources = False")
+                raise LockError(f'"{key}" is pinned by no hash', "pin the artifacts again with fetch_sources = False")
             name = key if kind == "jar" else f"{':'.join(parts[:2])}:jar:{kind}"
             found.append(_Jar(name, parts[0], parts[1], version, kind, sha256.lower()))
     return found

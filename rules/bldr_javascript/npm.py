@@ -10,13 +10,13 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from bldr.api import Locked, LockedTree, LockFile, Platform, TargetError
+from bldr.api import Locked, LockedTree, LockError, LockFile, Platform
 
 REGISTRY = "npm_config_registry"
 _PUBLIC = "https://registry.npmjs.org"
 _MODULES = "node_modules/"
 _VERSIONS = (2, 3)
-_STRENGTH = ("sha512", "sha384", "sha256")
+_HASH_BYTES = {"sha512": 64, "sha384": 48, "sha256": 32}  # the strongest first
 _SYSTEMS = {"linux": "linux", "macos": "darwin", "windows": "win32"}
 _PROCESSORS = {"x86_64": "x64", "aarch64": "arm64", "armv7l": "arm", "i686": "ia32", "riscv64": "riscv64"}
 _AGAIN = "run `npm install --package-lock-only` again"
@@ -99,9 +99,9 @@ def _packages(lock: LockFile) -> list[_Package]:
     try:
         content = json.loads(lock.text)
     except ValueError as error:
-        raise TargetError(f"it is no JSON: {error}", _AGAIN) from error
+        raise LockError(f"it is no JSON: {error}", _AGAIN) from error
     if not isinstance(content, dict) or content.get("lockfileVersion") not in _VERSIONS:
-        raise TargetError("it is no package-lock.json of version 2 or 3", "write it with npm 7 or newer")
+        raise LockError("it is no package-lock.json of version 2 or 3", "write it with npm 7 or newer")
     found = []
     for path, table in sorted(content.get("packages", {}).items()):
         if not path.startswith(_MODULES) or table.get("link") or table.get("inBundle"):
@@ -109,7 +109,7 @@ def _packages(lock: LockFile) -> list[_Package]:
         name = table.get("name") or path.rpartition(_MODULES)[2]
         version = table.get("version")
         if not isinstance(version, str):
-            raise TargetError(f'"{path}" has no version', _AGAIN)
+            raise LockError(f'"{path}" has no version', _AGAIN)
         if _is_for(table, lock.platform):
             found.append(_Package(path, name, version, table))
     return found
@@ -137,7 +137,7 @@ def _address(package: _Package, registry: str) -> str:
         base = package.name.rpartition("/")[2]
         return f"{registry}/{package.name}/-/{base}-{package.version}.tgz"
     if not isinstance(resolved, str) or not resolved.startswith("https://"):
-        raise TargetError(
+        raise LockError(
             f'"{package.path}" comes from "{resolved}"', "only packages of a registry can be pinned by hash"
         )
     if resolved.startswith(f"{_PUBLIC}/"):
@@ -148,14 +148,17 @@ def _address(package: _Package, registry: str) -> str:
 def _digest(package: _Package) -> str:
     """The strongest of the hashes; https://www.w3.org/TR/SRI/"""
     hashes = dict(word.partition("-")[::2] for word in str(package.table.get("integrity", "")).split())
-    for algorithm in _STRENGTH:
+    for algorithm, size in _HASH_BYTES.items():
         if encoded := hashes.get(algorithm):
             try:
-                return f"{algorithm}:{base64.b64decode(encoded.partition('?')[0], validate=True).hex()}"
-            except binascii.Error as error:
-                raise TargetError(f'the integrity of "{package.path}" is no base64', _AGAIN) from error
+                digest = base64.b64decode(encoded.partition("?")[0], validate=True)
+            except binascii.Error:
+                digest = b""
+            if len(digest) != size:
+                raise LockError(f'the integrity of "{package.path}" is no {algorithm}', _AGAIN)
+            return f"{algorithm}:{digest.hex()}"
     weak = f" but {', '.join(hashes)}" if hashes else ""
-    raise TargetError(f'"{package.path}" is pinned by no hash that can be trusted{weak}', _AGAIN)
+    raise LockError(f'"{package.path}" is pinned by no hash that can be trusted{weak}', _AGAIN)
 
 
 def _needed(package: _Package, found: Mapping[str, _Package]) -> set[str]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bldr.api import LockFile, Platform, TargetError
+from bldr.api import LockError, LockFile, Platform
 from bldr_java.maven import MavenLock
 
 SUM = "a" * 64
@@ -59,5 +59,5 @@ def test_targets_are_named_as_the_users_of_bazel_know_them():
     ],
 )
 def test_what_is_no_such_file_is_refused(broken, message):
-    with pytest.raises(TargetError, match=message):
+    with pytest.raises(LockError, match=message):
         MavenLock().read(broken)
