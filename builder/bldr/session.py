@@ -31,7 +31,7 @@ from bldr.graph.targets import TargetGraph, build_target_graph
 from bldr.graph.tests import add_test_runs
 from bldr.graph.toolchains import HostToolchains
 from bldr.hermetic.policy import Mode
-from bldr.load.externals import ExternalSource
+from bldr.load.bringing import Bringing
 from bldr.load.workspace import Workspace, find_root, load_workspace
 from bldr.plugins import Registry, load_plugins
 from bldr.report.stream import EventStream
@@ -39,7 +39,6 @@ from bldr.snapshot.files import forget_all
 from bldr.snapshot.wanted import Heard, Wanted
 from bldr.store.gc import GcReport
 from bldr.store.store import Store, open_store
-from bldr.store.trees import touch
 
 __all__ = ["BuildOutcome", "BuildRequest", "Session"]
 
@@ -83,6 +82,7 @@ class Session:
         self._root = ""
         self._workspace: Workspace | None = None
         self._graph: TargetGraph | None = None
+        self._bringing: Bringing | None = None
         self._repositories: set[str] = set()  # external sources that patterns named: all their targets are in the graph
 
     def __enter__(self) -> "Session":
@@ -113,7 +113,7 @@ class Session:
     def workspace(self) -> Workspace:
         """The parsed workspace. Raises WorkspaceError with every mistake in it."""
         if self._workspace is None:
-            self._workspace = load_workspace(self.root, self.registry, external=self._fetch, parsed=self.store.memo)
+            self._workspace = load_workspace(self.root, self.registry, external=self.bringing, parsed=self.store.memo)
         return self._workspace
 
     @property
@@ -269,18 +269,20 @@ class Session:
         with contextlib.suppress(OSError):
             (keep if outcome.exit_code == 0 else forget)(wanted, built)
 
-    def _fetch(self, source: ExternalSource) -> str:
-        from bldr.fetch import fetch  # HTTP and archives: only where a source is used
-
-        tree = fetch(
-            source,
-            self.store.root,
-            builderfile_root=self.root,
-            offline=self.request.offline,
-            warn=lambda message, hint: self._warn("fetch", message, hint),
-        )
-        touch(os.path.dirname(tree))
-        return tree
+    @property
+    def bringing(self) -> Bringing:
+        """Brings external sources."""
+        if self._bringing is None:
+            self._bringing = Bringing(
+                self.root,
+                self.store,
+                self.registry.locks,
+                self.platform,
+                os.environ,
+                offline=self.request.offline,
+                warn=lambda message, hint: self._warn("fetch", message, hint),
+            )
+        return self._bringing
 
     def _warn(self, kind: str, message: str, hint: str = "") -> None:
         self.events.emit(WarningEvent(kind=kind, message=message, hint=hint))

@@ -68,7 +68,7 @@ def registry() -> SimpleNamespace:
     for handler in (NativeHandler(), StepHandler()):
         for pair in handler.serves:
             handlers[pair] = SimpleNamespace(handler=handler)
-    return SimpleNamespace(handlers=handlers, broken=[])
+    return SimpleNamespace(handlers=handlers, broken=[], locks={})
 
 
 @pytest.fixture

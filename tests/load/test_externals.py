@@ -35,8 +35,8 @@ def test_addresses(load, url):
         ('pypi = "lupa>=2"', '3:8: external "lua": "lupa>=2" is no pinned package\nhint: write pypi = "name==version"'),
         ('pypi = "lupa==2"\nurl = "file:x"', '3:1: external "lua": "url" and "pypi" are both given\n'
          "hint: keep one of the two"),
-        ("", '1:1: external "lua": neither "url" nor "pypi" is given\n'
-         'hint: write url = "https://..." or pypi = "name==version"'),
+        ("", '1:1: external "lua": none of "url", "pypi" and "lock" is given\n'
+         'hint: write url = "https://...", pypi = "name==version" or lock = "Cargo.lock"'),
         ("url = 3", '3:7: external "lua": "url" must be a string, not an integer'),
         ('url = "file:x"\nstrip_prefix = "../x"', '4:16: external "lua": "../x" is not a normal relative path\n'
          'hint: write it without "..", "." or "//"'),

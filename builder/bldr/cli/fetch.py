@@ -17,7 +17,6 @@ def run(arguments: Namespace) -> int:
     """Fetch, check and unpack; print where each stands."""
     from bldr.api.errors import BldrError
     from bldr.cli.opening import open_session
-    from bldr.fetch import fetch
     from bldr.load.suggest import suggest
 
     directories: dict[str, str] = {}
@@ -26,9 +25,11 @@ def run(arguments: Namespace) -> int:
         for name in arguments.names or sorted(externals):
             if name not in externals:
                 raise BldrError(f'the workspace has no external source "{name}"', suggest(name, externals))
-            directories[name] = fetch(
-                externals[name], session.store.root, builderfile_root=session.root, offline=arguments.offline
-            )
+            brought = session.bringing(externals[name])
+            if isinstance(brought, str):
+                directories[name] = brought
+            else:
+                directories.update((f"{name}/{path}", brought.mounts[path]) for path in sorted(brought.mounts))
     if arguments.format == "json":
         from bldr.cli.outcome import write_values
 

@@ -1,7 +1,7 @@
 """Which digest an open file has."""
 
 import hashlib
-from typing import BinaryIO
+from io import BufferedRandom, BufferedReader
 
 from bldr.fetch.archive import read_archive
 from bldr.fetch.names import HostileArchiveError
@@ -9,13 +9,13 @@ from bldr.fetch.pins import GO
 from bldr.fetch.source import Limits
 
 
-def digest_of(file: BinaryIO, algorithm: str, limits: Limits) -> str:
+def digest_of(file: BufferedReader | BufferedRandom, algorithm: str, limits: Limits) -> str:
     """The digest of an open file, in hexadecimal digits. Raises HostileArchiveError for an archive that is none."""
     file.seek(0)
     return _h1_of(file, limits) if algorithm == GO else hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def _h1_of(file: BinaryIO, limits: Limits) -> str:
+def _h1_of(file: BufferedReader | BufferedRandom, limits: Limits) -> str:
     """Go's digest of the files in a zip archive; what is none stands for a single file named go.mod.
 
     Source: https://pkg.go.dev/golang.org/x/mod/sumdb/dirhash

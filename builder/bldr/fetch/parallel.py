@@ -1,4 +1,4 @@
-"""Several jobs at once in threads, which are gone when it ends; whoever listens is spoken to by the calling thread only."""
+"""Several jobs at once, in threads that are gone when it ends; whoever listens hears of them in the calling thread."""
 
 import queue
 import threading

@@ -14,9 +14,9 @@ from bldr.fetch.tree import TreeWriter
 def unpack(file: BinaryIO, destination: str, strip_prefix: str, limits: Limits) -> tuple[Entry, ...]:
     """Write what the archive holds below `strip_prefix` to the new directory `destination`.
 
-    Every member is checked, also those outside of `strip_prefix`; "*" stands for the one directory at the top. Raises HostileArchiveError for an archive that is
-    not to be trusted and FetchError where `strip_prefix` is not a directory of it; what was written by then is the
-    caller's to remove.
+    Every member is checked, also those outside of `strip_prefix`; "*" stands for the one directory at the top. Raises
+    HostileArchiveError for an archive that is not to be trusted and FetchError where `strip_prefix` is not a directory
+    of it; what was written by then is the caller's to remove.
     """
     prefix = None if strip_prefix == SINGLE_DIRECTORY else split_name(strip_prefix, limits) if strip_prefix else ()
     writer = TreeWriter(destination)

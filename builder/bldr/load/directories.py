@@ -72,6 +72,13 @@ class Directory:
                     entries[name] = Directory(f"{self.host}/{name}", above + name, self, self._log)
         return entries
 
+    @classmethod
+    def of(cls, entries: "dict[str, Directory | Kind]", path: str, parent: "Directory | None" = None) -> "Directory":
+        """A directory that is nowhere on this machine: it holds what it is said to hold."""
+        directory = cls("", path, parent)
+        directory._entries = entries
+        return directory
+
     @property
     def read(self) -> list[str]:
         """The paths of all directories of this tree that were listed."""

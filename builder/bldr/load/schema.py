@@ -11,6 +11,7 @@ from msgspec import inspect
 from bldr.api.attributes import HermeticSettings, TargetAttributes
 from bldr.api.handlers import Handler
 from bldr.load.externals import ExternalTable
+from bldr.load.locks import LockEntry
 from bldr.load.suggest import suggest
 from bldr.load.validate import Mistake, quote, struct_info
 
@@ -32,6 +33,9 @@ class _Broken(Protocol):
 
 class Handlers(Protocol):
     """What of the plugin registry is needed to read Builderfiles."""
+
+    @property
+    def locks(self) -> Mapping[str, LockEntry]: ...
 
     @property
     def handlers(self) -> Mapping[HandlerKey, _Entry]: ...
@@ -131,7 +135,11 @@ def json_schema(registry: Handlers) -> dict[str, Any]:
     references, made = msgspec.json.schema_components([*shared, *structs], ref_template="#/$defs/{name}")
     definitions = {name: _as_toml(definition) for name, definition in made.items()}
     hermetic, external, workspace = references[: len(shared)]
-    definitions[_name_in(external)]["oneOf"] = [{"required": ["url"]}, {"required": ["pypi"]}]
+    definitions[_name_in(external)]["oneOf"] = [
+        {"required": ["sha256", "url"]},
+        {"required": ["sha256", "pypi"]},
+        {"required": ["lock"]},
+    ]
     targets = []
     for (kind, language), reference in zip(pairs, references[len(shared) :], strict=True):
         name = _UNSAFE.sub(

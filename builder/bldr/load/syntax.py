@@ -18,6 +18,9 @@ UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line separators, and what stands for bytes that are not UTF-8."""
 
 LARGEST_BYTES = 4 << 20
+LARGEST_TEXT_BYTES = 64 << 20
+"""Of what is read besides Builderfiles: lock files."""
+
 DEEPEST = 64
 """Most levels that brackets may be nested, and most parts of a dotted key."""
 
@@ -179,19 +182,30 @@ def has_workspace_table(host_path: str) -> bool:
         raise
 
 
-def _read_bytes(host_path: str, file: str) -> bytes:
+def read_text(host_path: str, file: str, what: str) -> str:
+    """A text that is no Builderfile, shown as `file` and called `what` in messages. Raises WorkspaceError."""
+    try:
+        return _read_bytes(host_path, file, what, LARGEST_TEXT_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise _refusal(file, f"the {what} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    except UnicodeDecodeError as error:
+        message = f"the {what} is not text: the byte 0x{error.object[error.start]:02x} is not UTF-8"
+        raise _refusal(file, message, "save the file in UTF-8") from error
+
+
+def _read_bytes(host_path: str, file: str, what: str = "Builderfile", most_bytes: int = LARGEST_BYTES) -> bytes:
     # A named pipe in the file's place must not make us wait for a writer.
     descriptor = os.open(host_path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise _refusal(file, "the Builderfile is not a regular file")
-        if status.st_size > LARGEST_BYTES:
-            raise _too_large(file)
+            raise _refusal(file, f"the {what} is not a regular file")
+        if status.st_size > most_bytes:
+            raise _too_large(file, what, most_bytes)
         with open(descriptor, "rb", buffering=0, closefd=False) as stream:
-            content = stream.read(LARGEST_BYTES + 1)
-        if len(content) > LARGEST_BYTES:  # it grew since
-            raise _too_large(file)
+            content = stream.read(most_bytes + 1)
+        if len(content) > most_bytes:  # it grew since
+            raise _too_large(file, what, most_bytes)
         return content
     finally:
         os.close(descriptor)
@@ -239,8 +253,9 @@ def _refusal(file: str, message: str, hint: str = "") -> WorkspaceError:
     return WorkspaceError([make_problem(Place(file, 0, 0), message, hint)])
 
 
-def _too_large(file: str) -> WorkspaceError:
-    return _refusal(file, f"the Builderfile is larger than {LARGEST_BYTES >> 20} MiB", "split it into packages")
+def _too_large(file: str, what: str, most_bytes: int) -> WorkspaceError:
+    hint = "split it into packages" if what == "Builderfile" else ""
+    return _refusal(file, f"the {what} is larger than {most_bytes >> 20} MiB", hint)
 
 
 def _line_and_column(text: str, offset: int) -> tuple[int, int]:

@@ -12,6 +12,8 @@ from bldr.api.labels import Label, parse_label
 from bldr.load.directories import CACHE_TAG, Boundary, Directory, Kind, walk
 from bldr.load.externals import ExternalSource, read_external
 from bldr.load.glob import is_normal_path
+from bldr.load.locked import LockedPackages
+from bldr.load.locks import files_beside, find_format
 from bldr.load.packages import ROOT_TABLES, read_package, to_problems
 from bldr.load.schema import Handlers, Schemas, WorkspaceTable
 from bldr.load.suggest import nearest
@@ -23,6 +25,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ROOT_HINT = 'write [workspace] and name = "..." into it'
 _NAME_HINT = "names are made of letters, digits and _ . -"
 _UNREADABLE_HINT = "make it readable, or add it to the list ignore in [workspace]"
+
+Fetch = Callable[[ExternalSource], str | LockedPackages]
 
 
 def find_root(start: str) -> str:
@@ -55,9 +59,7 @@ def find_root(start: str) -> str:
 class Workspace:
     """All that was read of one workspace. `targets` are its own; external packages are read when first asked for."""
 
-    def __init__(
-        self, root: str, schemas: Schemas, external: Callable[[ExternalSource], str], parsed: Parsed | None
-    ) -> None:
+    def __init__(self, root: str, registry: Handlers, external: Fetch, parsed: Parsed | None) -> None:
         self.root = root
         self.name = ""
         self.packages: dict[tuple[str, str], Package] = {}
@@ -66,11 +68,12 @@ class Workspace:
         self.targets: tuple[Target, ...] = ()
         self.files_read: list[str] = []
         """Builderfiles, as paths below the root: what was loaded holds while they and the directories are the same."""
-        self._schemas = schemas
+        self._schemas = Schemas(registry)
+        self._locks = registry.locks
         self._fetch = external
         self._parsed = parsed
         self._top = Directory(root)
-        self._trees: dict[str, str] = {}  # of external sources: where they are unpacked
+        self._trees: dict[str, str | LockedPackages] = {}  # of external sources: where they are unpacked
         self._loaded: set[str] = set()  # external sources whose packages were read
         self._by_label: dict[Label, Target] = {}
 
@@ -91,7 +94,8 @@ class Workspace:
         if head == "external":
             name, _, below = rest.partition("/")
             if name in self.externals:
-                return f"{self._tree(name)}/{below}"
+                tree = self._tree(name)
+                return tree.host_path(below) if isinstance(tree, LockedPackages) else f"{tree}/{below}"
         return f"{self.root}/{tree_path}"
 
     def target(self, label: Label) -> Target | None:
@@ -104,10 +108,11 @@ class Workspace:
         self._load_external(repository)
         return [target for label, target in self._by_label.items() if label.repository == repository]
 
-    def _tree(self, name: str) -> str:
+    def _tree(self, name: str) -> str | LockedPackages:
         tree = self._trees.get(name)
         if tree is None:
-            tree = self._trees[name] = self._fetch(self.externals[name]).rstrip("/")
+            tree = self._fetch(self.externals[name])
+            self._trees[name] = tree = tree.rstrip("/") if isinstance(tree, str) else tree
         return tree
 
     def load(self) -> None:
@@ -179,27 +184,37 @@ class Workspace:
             if _entry(self._top, f"external/{external.name}") is not None:
                 message = f'{who}: its files would stand at "external/{external.name}", which the workspace has as well'
                 problems.append(make_problem(external.position, message, "rename one of the two"))
-            overlay = external.builderfile
-            if overlay and _entry(self._top, overlay) not in (Kind.FILE, Kind.LINK):
-                above, _, name = overlay.rpartition("/")
-                directory = _entry(self._top, above) if above else self._top
-                beside = directory.entries if isinstance(directory, Directory) else ()
-                near = nearest(name, beside)
-                hint = f'did you mean "{above}{"/" if above else ""}{near}"?' if near else ""
-                problems.append(make_problem(external.position, f'{who}: no Builderfile "{overlay}"', hint))
+            for what, path in (("Builderfile", external.builderfile), ("lock file", external.lock)):
+                if path and _entry(self._top, path) not in (Kind.FILE, Kind.LINK):
+                    hint = self._near(path)
+                    problems.append(make_problem(external.position, f'{who}: no {what} "{path}"', hint))
+            if external.lock:
+                found = find_format(external, self._locks)
+                if isinstance(found, Problem):
+                    problems.append(found)
         return problems
+
+    def _near(self, path: str) -> str:
+        """What may have been meant by the path of a file that is not there."""
+        above, _, name = path.rpartition("/")
+        directory = _entry(self._top, above) if above else self._top
+        near = nearest(name, directory.entries if isinstance(directory, Directory) else ())
+        return f'did you mean "{above}{"/" if above else ""}{near}"?' if near else ""
 
     def _load_external(self, name: str) -> None:
         """Read the packages of an external source, unless they were; an overlay stands for all its Builderfiles."""
         external = self.externals.get(name)
         if external is None or name in self._loaded:
             return
-        top = Directory(self._tree(name), f"external/{name}")
+        tree = self._tree(name)
+        top = Directory(tree, f"external/{name}") if isinstance(tree, str) else tree.directory()
         problems: list[Problem] = []
         if external.builderfile:
             source = read_source(f"{self.root}/{external.builderfile}", external.builderfile)
             source.is_overlay = True
             found = [(top, source)]
+        elif isinstance(tree, LockedPackages):
+            found = [(top, Source(external.lock, "", dict(tree.tables or {}), is_overlay=True))]
         else:
             found = list(_find_builderfiles(top, frozenset(), [], problems, self._parsed))
             if not found and not problems:
@@ -207,22 +222,27 @@ class Workspace:
                 hint = 'write one for it, and builderfile = "its/path" in this table'
                 problems.append(make_problem(external.position, message, hint))
         self._read_packages(found, name, self.hermetic, problems)
+        if problems and isinstance(tree, LockedPackages) and not external.builderfile:
+            problems = [_by_plugin(problem, external, tree.author) for problem in problems]
         if problems:
             raise WorkspaceError(problems)
         self._loaded.add(name)
         if external.builderfile:
             self.files_read.append(external.builderfile)
+        if external.lock:
+            entry = find_format(external, self._locks)
+            assert not isinstance(entry, Problem), "checked when the workspace was read"
+            self.files_read += [external.lock, *files_beside(self.root, external, entry.format)]
 
 
-def load_workspace(
-    root: str, registry: Handlers, *, external: Callable[[ExternalSource], str], parsed: Parsed | None = None
-) -> Workspace:
+def load_workspace(root: str, registry: Handlers, *, external: Fetch, parsed: Parsed | None = None) -> Workspace:
     """Read the workspace at `root`. `parsed` remembers what the texts of Builderfiles came to.
 
-    `external` brings an outside source and returns the directory it is unpacked in; it is called when a target of that
-    source, or a file of it, is first asked for. Raises WorkspaceError with every mistake that was found.
+    `external` brings an outside source and returns the directory it is unpacked in, or the packages of its lock file;
+    it is called when a target of that source, or a file of it, is first asked for. Raises WorkspaceError with every
+    mistake that was found.
     """
-    workspace = Workspace(os.path.abspath(root), Schemas(registry), external, parsed)
+    workspace = Workspace(os.path.abspath(root), registry, external, parsed)
     workspace.load()
     return workspace
 
@@ -263,6 +283,13 @@ def _find_builderfiles(
             directory.boundary = Boundary.WORKSPACE
             continue
         yield directory, source
+
+
+def _by_plugin(problem: Problem, external: ExternalSource, author: str) -> Problem:
+    """A mistake in a Builderfile that a plugin wrote is the plugin's."""
+    message = f'external "{external.name}": the plugin {author} wrote a Builderfile with a mistake: {problem.message}'
+    hint = f"report it to the authors of {author}" + (f": {problem.hint}" if problem.hint else "")
+    return make_problem(Place(external.lock, 0, 0), message, hint)
 
 
 def _check_workspace(table: WorkspaceTable) -> list[Mistake]:

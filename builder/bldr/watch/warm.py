@@ -70,7 +70,7 @@ class WarmSession(Session):
         """The parsed workspace: that of the session before, unless something in it changed."""
         if self._workspace is None:
             self._kept.as_of_ns = time.time_ns()
-            self._workspace = self._kept.workspace = load_workspace(self.root, self.registry, external=self._fetch)
+            self._workspace = self._kept.workspace = load_workspace(self.root, self.registry, external=self.bringing)
             gc.freeze()
         return self._workspace
 
