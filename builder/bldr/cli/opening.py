@@ -12,7 +12,7 @@ from bldr.api.events import Listener
 from bldr.cli.listeners import make_listeners
 from bldr.cli.options import make_request
 from bldr.session import Session
-from bldr.snapshot.request import COMMANDS, is_off, moves, request_key
+from bldr.snapshot.request import COMMANDS, is_off, moves, request_key, twin_key
 from bldr.snapshot.wanted import Wanted
 
 
@@ -54,7 +54,9 @@ def _wanted_snapshot(arguments: Namespace, command: str, environ: Mapping[str, s
         return None
     if "true" in (environ.get("GITHUB_ACTIONS"), environ.get("GITLAB_CI")):
         return None
-    return Wanted(request_key(words, os.getcwd(), environ), arguments.started_ns, is_quiet=arguments.quiet)
+    place = os.getcwd()
+    key, twin = request_key(words, place, environ), twin_key(words, place, environ)
+    return Wanted(key, arguments.started_ns, is_quiet=arguments.quiet, twin=twin)
 
 
 def patterns_of(arguments: Namespace) -> tuple[str, ...]:

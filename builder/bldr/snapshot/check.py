@@ -26,6 +26,10 @@ _TRIES = 10
 _TRY_S = 0.01
 """How often, and how far apart, the workspace's lock is asked for before a whole build waits for it and says so."""
 
+OUTPUTS = "bldr-out"
+LOCK_NAME = ".lock"
+"""Of a workspace: the folder of outputs, and the lock in it."""
+
 _DAY_NS = 86_400_000_000_000
 
 
@@ -42,9 +46,24 @@ def answer(words: "Sequence[str]") -> int | None:
 
     gc.disable()
     try:
-        return _answer(words, directory, started_s)
+        code = _answer(words, directory, started_s)
+        if code is None and is_fresh(directory):
+            from bldr.snapshot import checkout
+
+            code = checkout.answer(words, directory, started_s)
+        return code
     finally:
         gc.enable()
+
+
+def is_fresh(directory: str) -> bool:
+    """Whether nothing was ever built in the workspace at `directory`, or its outputs were removed."""
+    try:
+        return set(os.listdir(f"{directory}/{OUTPUTS}")) <= {LOCK_NAME}
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _answer(words: "Sequence[str]", directory: str, started_s: float) -> int | None:
@@ -53,7 +72,7 @@ def _answer(words: "Sequence[str]", directory: str, started_s: float) -> int | N
     cache = cache_directory(words, os.environ)
     place = place_of(cache, request_key(words, directory, os.environ))
     snapshot = read(place, cache)
-    if snapshot is None or not _fits(snapshot.head, cache):
+    if snapshot is None or not fits(snapshot.head, cache):
         return None
     held = hold_workspace(snapshot.head["root"])
     if held is None:
@@ -111,7 +130,7 @@ def _duration(seconds: float) -> str:
     return duration(seconds)
 
 
-def _fits(head: "dict[str, Any]", cache: str) -> bool:
+def fits(head: "dict[str, Any]", cache: str) -> bool:
     """Whether the snapshot was made by this installation, for this cache, not too long ago."""
     from bldr import __version__
 
@@ -128,7 +147,9 @@ def hold_workspace(root: str) -> int | None:
     import fcntl
 
     try:
-        descriptor = os.open(f"{root}/bldr-out/.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(
+            f"{root}/{OUTPUTS}/{LOCK_NAME}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        )
     except OSError:
         return None
     for _ in range(_TRIES):

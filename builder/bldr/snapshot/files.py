@@ -20,7 +20,7 @@ SETTLED_NS = 50_000_000
 _MAGIC = b"bldr snapshot %d %d\n" % (VERSION, sys.hexversion)  # marshal's format is the interpreter's
 _CHECKSUM_BYTES = 16
 _LENGTH_BYTES = 8
-_MOST_FILES = 96
+_MOST_FILES = 128
 ACTIONS = ".actions"
 SINCE = ".since"
 """What is added to a snapshot's name for the files that belong to it."""
@@ -175,6 +175,15 @@ def prune(cache_directory: str, most_files: int = _MOST_FILES) -> None:
         remove(f"{folder}/{name}")
 
 
+def share_folder(cache_directory: str) -> int:
+    """A descriptor with which nobody removes all snapshots, until it is closed. Raises OSError."""
+    import fcntl
+
+    descriptor = os.open(f"{cache_directory}/{FOLDER}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
 def forget(path: str) -> None:
     """Remove the snapshot at `path` and all that belongs to it."""
     for suffix in _SUFFIXES:
@@ -182,8 +191,18 @@ def forget(path: str) -> None:
 
 
 def forget_all(cache_directory: str) -> None:
-    """Remove every snapshot in a cache."""
-    prune(cache_directory, 0)
+    """Remove every snapshot in a cache, and those that are just being made of others."""
+    import fcntl
+
+    try:
+        descriptor = share_folder(cache_directory)
+    except OSError:
+        return  # none was ever written
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        prune(cache_directory, 0)
+    finally:
+        os.close(descriptor)
 
 
 def remove(path: str) -> None:

@@ -40,6 +40,18 @@ def request_key(words: "Sequence[str]", directory: str, environ: "Mapping[str, s
     return xxh3_128_hexdigest("\0".join(parts).encode("utf-8", "surrogateescape"))
 
 
+def twin_key(words: "Sequence[str]", root: str, environ: "Mapping[str, str]") -> str:
+    """`request_key` of what the request is in any checkout: by the Builderfile at its `root`, in place of the root.
+    "" where there is none that can be read."""
+    from xxhash import xxh3_128_hexdigest
+
+    try:
+        with open(f"{root}/Builderfile", "rb") as file:
+            return request_key(words, f"checkout {xxh3_128_hexdigest(file.read())}", environ)
+    except OSError:
+        return ""
+
+
 def passed_on(names: "Iterable[str]", environ: "Mapping[str, str]") -> "dict[str, str | None]":
     """The values of those of `names` that the key leaves out."""
     return {name: environ.get(name) for name in names if name in SET_BY_SHELLS}

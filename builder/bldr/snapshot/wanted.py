@@ -7,11 +7,13 @@ from bldr.api.events import Warning as WarningEvent
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Where a snapshot is to be, once the build succeeds. `started_ns` is when the process began to load its code."""
+    """Where a snapshot is to be, once the build succeeds. `started_ns` is when the process began to load its code,
+    `twin` the key of what other checkouts can use ("": nothing)."""
 
     key: str
     started_ns: int
     is_quiet: bool = False
+    twin: str = ""
 
 
 class Heard:

@@ -4,6 +4,7 @@ Called while the workspace is still locked. Whatever cannot be proven, because i
 looked at, makes this no snapshot at all: the next build is a whole one then, and tries again.
 """
 
+import contextlib
 import os
 import stat
 import sys
@@ -29,6 +30,7 @@ from bldr.snapshot import actions, files
 from bldr.snapshot.modules import modules_and_paths
 from bldr.snapshot.proofs import FOLLOWED, FREE, UNFOLLOWED, listing, listing_digest, numbers
 from bldr.snapshot.request import passed_on
+from bldr.snapshot.twin import TWIN, NoTwinError, write_twin
 from bldr.snapshot.wanted import Heard, Wanted
 from bldr.store.database import SCHEMA
 from bldr.store.store import Store
@@ -76,6 +78,8 @@ def keep(wanted: Wanted, built: Built) -> None:
         requested = {label: requested_files(built.plan.graph.targets[label]) for label in built.plan.labels}
         actions.write(place, more, built.plan.nodes, built.entries, requested, proofs.sources)
     files.write(place, head, parts)
+    with contextlib.suppress(NoTwinError):
+        proofs.write_twin(cache, head)
     files.prune(cache)
 
 
@@ -96,6 +100,8 @@ class _Proofs:
         self._directories: dict[str, tuple[str, bytes, bytes, bool]] = {}
         self._inodes: dict[str, tuple[str, int, int]] = {}
         self._absent: list[str] = []
+        self._held: dict[str, Entry] = {}  # sources and outputs, by absolute path
+        self._packed_groups: list[tuple[int, str, tuple[str, ...], bytes]] = []
         self.sources: list[str] = []
         """Tree paths of all sources, in the order of the groups."""
 
@@ -114,6 +120,7 @@ class _Proofs:
             (kind, directory, tuple(names), signatures.tobytes())
             for (kind, directory), (names, signatures) in self._groups.items()
         ]
+        self._packed_groups = groups
         count = sum(len(group[2]) for group in groups)
         halves = _halves(groups, count)
         head: dict[str, object] = {
@@ -134,6 +141,27 @@ class _Proofs:
             **_said(self._wanted, built),
         }
         return head, [files.encoded(half) for half in halves]
+
+    def write_twin(self, cache: str, head: Mapping[str, object]) -> None:
+        """Write what another checkout of the same contents can use. Raises NoTwinError, OSError."""
+        built, root = self._built, self._root
+        toolchains = built.toolchains.proven() or {}
+        outside = (cache, sys.executable, *map(os.path.abspath, sys.path), *toolchains)
+        if (
+            not self._wanted.twin
+            or built.directory != root
+            or any(f"{path}/".startswith(f"{root}/") for path in outside)
+        ):
+            raise NoTwinError
+        place = files.place_of(cache, self._wanted.twin)
+        inodes = [inode for inode in self._inodes.values() if not inode[0].startswith(f"{root}/")]
+        own = {**head, "inodes": inodes}
+        write_twin(
+            place, own, self._packed_groups, self._directories.values(), self._held, root, f"{root}/{OUTPUT_DIRECTORY}"
+        )
+        files.remove(place + TWIN + files.ACTIONS)
+        if not built.plan.tests:
+            os.link(files.place_of(cache, self._wanted.key) + files.ACTIONS, place + TWIN + files.ACTIONS)
 
     def _add(self, kind: int, path: str, status: os.stat_result) -> None:
         directory, _, name = path.rpartition("/")
@@ -254,6 +282,7 @@ class _Proofs:
             if artifact.is_source
         ))  # fmt: skip
         hosts = {f"{self._root}/{path}": path for path in paths}
+        self._held.update((host, self._built.entries[path][0]) for host, path in hosts.items())
         newer: dict[str, os.stat_result] = {}
         for host in hosts:
             status = os.stat(host)
@@ -297,6 +326,7 @@ class _Proofs:
         runs = chain.from_iterable(self._built.plan.tests.values())
         wanted += [output.path for node in runs for output in node.action.outputs]
         held = {f"{top}/{entry.path}": entry for path in wanted for entry in self._built.entries.get(path, ())}
+        self._held.update(held)
         newer: dict[str, os.stat_result] = {}
         for place, entry in held.items():
             self._add_folders(place)
