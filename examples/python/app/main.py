@@ -2,6 +2,8 @@
 
 import sys
 
+from tabulate import tabulate
+
 from words import count
 
 
@@ -11,8 +13,7 @@ def main(paths: list[str]) -> int:
         return 2
     for path in paths:
         with open(path, encoding="utf-8") as file:
-            for word, times in count(file.read()):
-                print(f"{times} {word}")
+            print(tabulate(count(file.read()), headers=["word", "times"]))
     return 0
 
 
