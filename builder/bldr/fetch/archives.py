@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import BinaryIO
 
 from bldr.api import FetchError
@@ -91,7 +92,9 @@ class Archives:
             except FetchError as other:
                 raise FetchError(f"{error.message}; {other.message}", other.hint or error.hint) from other
 
-    def _bring_release(self, wanted: Wanted, release: Release) -> None:
+    @cached_property
+    def _pip(self) -> tuple[PipSettings, Web]:
+        """What pip is told, and who speaks with its indexes."""
         settings = read_pip_settings(self._means.environ)
         web = Web(
             self._means.environ,
@@ -101,6 +104,10 @@ class Archives:
             plain_hosts=settings.trusted_hosts,
             plain_loopback=True,
         )
+        return settings, web
+
+    def _bring_release(self, wanted: Wanted, release: Release) -> None:
+        settings, web = self._pip
         search = _Search(release, wanted.pin.hex, Indexes(web, os.getcwd()), settings, self._means.offline)
         for link in search.candidates():
             try:
