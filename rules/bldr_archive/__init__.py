@@ -1,1 +1,1 @@
-"""Deterministic archives: tar and zip files of artifacts."""
+"""Targets of type "archive": tar and zip files, the same bytes for the same inputs."""
