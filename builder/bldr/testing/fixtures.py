@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from bldr.testing.golden import GoldenKeys, file_name
 from bldr.testing.project import Project
+
+_UPDATE = "--bldr-update-golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The one command that brings golden files up to date."""
+    group = parser.getgroup("bldr", "testing plugins of bldr")
+    group.addoption(
+        _UPDATE, action="store_true", help="write the golden files of the tests that run, and compare nothing"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +45,13 @@ def project(tmp_path: Path, bldr_warm_cache: Path | None) -> Project:
     if bldr_warm_cache is not None:
         copy_cache(bldr_warm_cache, cache)
     return Project(tmp_path / "workspace", cache)
+
+
+@pytest.fixture
+def golden_keys(request: pytest.FixtureRequest) -> GoldenKeys:
+    """`golden_keys(project)` compares the keys of its actions with a file beside the test."""
+    path = request.path.with_name(file_name(request.path.stem, request.node.name))
+    return GoldenKeys(path, request.node.nodeid, update=bool(request.config.getoption(_UPDATE)))
 
 
 def copy_cache(cache: Path, destination: Path) -> None:

@@ -7,9 +7,13 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bldr.load.syntax import BUILDERFILE
 from bldr.testing.outcome import Outcome
+
+if TYPE_CHECKING:
+    from bldr.testing.eject import Ejected
 
 _WITH_EVENTS = ("build", "test", "run")
 _SET_FOR_BLDR = ("BLDR_", "BUILDER_")
@@ -92,6 +96,17 @@ class Project:
             name = f"{part['mnemonic'].partition(' ')[0]} {part['label']}"
             found[name] = (*found.get(name, ()), *part["lines"])
         return found
+
+    def eject(self, action: str, directory: Path | None = None) -> "Ejected":
+        """Write one action out, so that a person can run it by hand: its tree, its tools and a script `run.sh` with its
+        command and environment, outside any sandbox.
+
+        `action` is `"Mnemonic //label"`, or a label: of its actions the last that failed, or else the last. What it
+        needs is built before. `directory` must not exist. Raises BldrError where there is no such action.
+        """
+        from bldr.testing.eject import eject
+
+        return eject(self, action, directory or self.root.parent / f"ejected-{len(list(self.root.parent.iterdir()))}")
 
     def bldr(self, command: str, *words: str) -> Outcome:
         """Any command of bldr, in the workspace's root, with the cache and the environment of the project."""
