@@ -4,8 +4,8 @@
 
 `SPEC` is a JSON object: `format`, `entries` (pairs of a name in the archive and a path; a directory stands for all
 below it), `modes` (pattern -> octal digits, the last that matches counts) and `mtime`. Entries are sorted by their
-names, belong to user and group 0, and have one time. The standard library's zlib and xz compress: others may write other
-bytes, and are another toolchain.
+names, belong to user and group 0, and have one time. The standard library's zlib and xz compress: others may write
+other bytes, and are another toolchain.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Shell: scripts and tests."""
+"""Shell scripts: libraries, programs, tests, and what shellcheck says of them."""

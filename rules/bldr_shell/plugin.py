@@ -1,10 +1,17 @@
-"""What this plugin offers."""
+"""What this plugin offers: the handler of shell scripts and the toolchain "shellcheck"."""
 
 from collections.abc import Iterable
 
-from bldr.api import Handler, hook
+from bldr.api import Handler, ToolchainDetector, hook
+from bldr_shell.handler import ShellHandler
+from bldr_shell.toolchain import ShellcheckDetector
 
 
 @hook
 def bldr_handlers() -> Iterable[type[Handler]]:
-    return []
+    return [ShellHandler]
+
+
+@hook
+def bldr_toolchains() -> Iterable[type[ToolchainDetector]]:
+    return [ShellcheckDetector]
