@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bldr.api.errors import BldrError, CacheError, IsolationError, ToolchainError
+from bldr.api.errors import BldrError, CacheError, IsolationError, PluginError, ToolchainError
 from bldr.api.labels import Label
 from bldr.api.sandbox import Probe, Verdict
 from bldr.execute.building import Building, Plan
@@ -64,6 +64,16 @@ class ToolchainReport(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
 
 
+class PluginReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A plugin that is installed: what it offers by kind, or why it could not be loaded."""
+
+    name: str
+    distribution: str
+    version: str
+    offers: dict[str, tuple[str, ...]] = {}
+    problem: str = ""
+
+
 class DoctorReport(msgspec.Struct, frozen=True, kw_only=True):
     """What this machine can give."""
 
@@ -71,6 +81,7 @@ class DoctorReport(msgspec.Struct, frozen=True, kw_only=True):
     toolchains: tuple[ToolchainReport, ...]
     cache_dir: str
     problems: tuple[str, ...]
+    plugins: tuple[PluginReport, ...] = ()
 
 
 def explain(session: "Session", labels: Sequence[Label]) -> list[Explanation]:
@@ -237,16 +248,27 @@ def doctor(session: "Session") -> DoctorReport:
     for name in session.toolchains.names():
         try:
             toolchain = session.toolchains(name)
-        except ToolchainError as error:
+        except (ToolchainError, PluginError) as error:
             toolchains.append(ToolchainReport(name=name, found=False, description=error.message, hint=error.hint))
         else:
             described = " ".join(f"{key}={value}" for key, value in sorted(toolchain.attributes.items()))
             commands = ", ".join(sorted(toolchain.executables))
             toolchains.append(ToolchainReport(name=name, found=True, description=described or commands))
-    broken = [f"plugin {plugin.name} ({plugin.distribution}): {plugin.reason}" for plugin in session.registry.broken]
+    registry = session.registry
+    plugins = [
+        PluginReport(name=origin.plugin, distribution=origin.distribution, version=origin.version, offers=offers)
+        for origin, offers in registry.plugins
+    ]
+    plugins += [
+        PluginReport(name=one.name, distribution=one.distribution, version=one.version, problem=one.reason)
+        for one in registry.broken
+    ]
+    problems = [f"{one} could not be loaded: {one.reason}" for one in registry.broken]
+    problems += [f"{error.message} (to mend it: {error.hint})" for error in registry.conflicts]
     return DoctorReport(
         probes=tuple(session.platforms.probes()),
         toolchains=tuple(toolchains),
         cache_dir=os.path.dirname(session.store.root),
-        problems=tuple(broken),
+        problems=(*problems, *registry.notes),
+        plugins=tuple(sorted(plugins, key=lambda plugin: (plugin.name, plugin.distribution))),
     )

@@ -70,11 +70,11 @@ class Session:
     def __init__(self, request: BuildRequest, listeners: Sequence[Listener] = ()) -> None:
         self.request = request
         self.directory = os.path.realpath(request.directory)
-        self.registry: Registry = load_plugins()
-        made = [listener() for listener in self.registry.listeners]
+        self.registry: Registry = load_plugins(tolerant=True) if request.command == "doctor" else load_plugins()
+        made = self.registry.make_listeners()
         self._heard = Heard()
         self._is_followed = bool(made)  # by listeners of plugins, who want to hear of every build
-        self.events = EventStream([*listeners, *made, self._heard])
+        self.events = EventStream([*listeners, *made, self._heard], origins=self.registry.listener_origins)
         self.store: Store = open_store(request.cache_dir or default_cache_dir(os.environ))
         self.platforms = Platforms(self.registry.sandboxes, request.isolation, self.store.root, self.store.memo)
         self.toolchains = HostToolchains(self.registry, self.store, os.environ)
@@ -155,6 +155,8 @@ class Session:
         )
         actions = analyzer.analyze(labels)
         runs: dict[Label, list[ActionNode]] = {}
+        for who, text in analyzer.guard.printed.items():
+            self._warn("plugin", f"{who} printed to standard output: {text}", "handlers print nothing: report it")
         wanted: list[int] = []
         for label in labels:
             target = self.graph.target(label)
@@ -212,7 +214,9 @@ class Session:
             )
         )
         for broken in self.registry.broken:
-            self._warn("plugin", f'plugin "{broken.name}" of {broken.distribution} cannot be loaded: {broken.reason}')
+            self._warn("plugin", f"{broken} could not be loaded: {broken.reason}", "bldr doctor lists the plugins")
+        for note in self.registry.notes:
+            self._warn("plugin", note)
         labels = self.labels()
         if request.command == "run" and len(labels) != 1:
             names = ", ".join(str(label) for label in labels[:5])

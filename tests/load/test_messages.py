@@ -404,5 +404,5 @@ def test_a_handler_that_could_not_be_loaded_is_named_where_it_is_missed(mistakes
     registry.broken = [SimpleNamespace(name="rust", reason="ImportError: no module named rust")]
     assert mistakes({"Builderfile": '[target.app]\ntype = "executable"\nlanguage = "rust"\n'}) == (
         'Builderfile:3:12: target "app": no handler builds type "executable" in language "rust"\n'
-        'hint: the plugin "rust" could not be loaded: ImportError: no module named rust'
+        'hint: the plugin that serves rust could not be loaded: ImportError: no module named rust'
     )

@@ -54,6 +54,16 @@ from bldr.api.spec import (
 )
 from bldr.api.toolchains import Toolchain, ToolchainDetector
 
+TYPE_CHECKING = False
+if not TYPE_CHECKING:  # mypy would believe that every name can be looked up
+
+    def __getattr__(name: str) -> object:
+        """Names that are deprecated."""
+        from bldr.api.deprecation import look_up
+
+        return look_up(name)
+
+
 API_VERSION = "0.1"
 """Raised in its second part when something is added and in its first when something is taken away."""
 

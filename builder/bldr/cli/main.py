@@ -152,16 +152,36 @@ def _run_bundled(name: str, words: list[str]) -> int:
 def _run_foreign(name: str, words: list[str]) -> int:
     from bldr.plugins import load_plugins
 
-    commands = load_plugins().commands
+    registry = load_plugins()
+    commands = registry.commands
     if name not in commands:
         from bldr.cli.commands import BUNDLED
         from bldr.load.suggest import suggest
 
         hint = suggest(name, [*BUNDLED, *commands]) or "bldr help lists the commands"
+        if registry.broken:
+            hint = "; ".join(f"{one} could not be loaded: {one.reason}" for one in registry.broken)
         _say(f'bldr: no command "{name}"\nhint: {hint}')
         return USAGE
-    command = commands[name][0]
-    return _run(command, make_parser(command).parse_args(words))
+    return _run_stranger(commands[name][0], str(registry.origin("command", name)), words)
+
+
+def _run_stranger(command: "Command", origin: str, words: list[str]) -> int:
+    """A command of a plugin. What goes wrong in it is no bug of ours: raises PluginError."""
+    from bldr.api.errors import BldrError, PluginError
+
+    try:
+        code = _run(command, make_parser(command).parse_args(words))
+    except (BldrError, BrokenPipeError):
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        message = f'the command "{command.name}" of {origin} failed: {what}'
+        raise PluginError(message, "report it to the plugin's authors; BLDR_DEBUG=1 shows where it was") from error
+    if not isinstance(code, int):
+        message = f'the command "{command.name}" of {origin} returned no exit code'
+        raise PluginError(message, "report it to the plugin's authors: its function run returns an integer")
+    return int(code)
 
 
 def _run(command: "Command", arguments: "Namespace") -> int:

@@ -59,7 +59,9 @@ class AnalyzedTarget(msgspec.Struct, frozen=True):
 class ActionGraph:
     """Nodes in an order in which every action comes after those that it needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, env: dict[str, str] | None = None) -> None:
+        self.env = env or {}
+        """What the configuration adds to the environment of every action."""
         self.nodes: list[ActionNode] = []
         self.targets: dict[Label, AnalyzedTarget] = {}
         self._owners: dict[str, int] = {}

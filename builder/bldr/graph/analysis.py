@@ -1,20 +1,21 @@
 """Analysis: asks the handler of every target for its actions, and holds the answers to the contract."""
 
-from collections.abc import Callable, Iterable
-from functools import lru_cache
-from typing import TYPE_CHECKING, NoReturn
-
-import msgspec
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
 from bldr.api.actions import Action, Artifact, Platform
 from bldr.api.attributes import TargetAttributes, TestAttributes
 from bldr.api.configuration import Configuration
-from bldr.api.errors import PluginError, Problem, TargetError, ToolchainError, WorkspaceError
+from bldr.api.errors import CacheError, PluginError, Problem, TargetError, ToolchainError, WorkspaceError
 from bldr.api.handlers import Analysis, P
 from bldr.api.labels import Label
 from bldr.api.providers import Executable, Files
 from bldr.api.toolchains import Toolchain
 from bldr.graph.actions import RESERVED_NAMES, ActionGraph, ActionNode, AnalyzedTarget, Permissions
+from bldr.graph.contract import BreachError, Known, check_analysis, provided_artifacts
+from bldr.guard import Guard, Overdue, described, is_plugins_own
 
 if TYPE_CHECKING:
     from bldr.graph.targets import TargetGraph
@@ -36,13 +37,30 @@ class AnalyzedDep:
         return self._providers.get(provider)  # type: ignore[return-value]  # keyed by its own type
 
 
+class Call(NamedTuple):
+    """One call of a handler, as messages name it."""
+
+    entry: "HandlerEntry"
+    label: Label
+
+    def __str__(self) -> str:
+        return f'{self.entry}, asked about "{self.label}",'
+
+
 class TargetContext:
     """The `Context` of one target; remembers what the handler declared."""
 
-    def __init__(self, target: "Target", graph: ActionGraph, platform: Platform, toolchains: Toolchains) -> None:
+    def __init__(
+        self,
+        target: "Target",
+        graph: ActionGraph,
+        platform: Platform,
+        configuration: Configuration,
+        toolchains: Toolchains,
+    ) -> None:
         self.label = target.label
         self.platform = platform
-        self.configuration = Configuration()
+        self.configuration = configuration
         self.declared: dict[str, Artifact] = {}
         self.toolchains: dict[str, Toolchain] = {}
         self.failed_attribute = ""
@@ -89,7 +107,7 @@ class TargetContext:
         return self.toolchains[name]
 
     def fail(self, message: str, hint: str = "", attribute: str = "") -> NoReturn:
-        self.failed_attribute = attribute
+        self.failed_attribute = str(attribute)
         raise TargetError(message, hint)
 
 
@@ -105,8 +123,13 @@ class Analyzer:
         permissions: PermissionsOf,
         source_exists: Callable[[str], bool],
         inherited_env: dict[str, str],
+        configuration: Configuration | None = None,
+        reserved: Iterable[str] = (),
+        guard: Guard | None = None,
     ) -> None:
-        self.actions = ActionGraph()
+        self.configuration = configuration or Configuration()
+        self.actions = ActionGraph(self.configuration.env)
+        self.guard = guard or Guard()
         self._graph = graph
         self._registry = registry
         self._platform = platform
@@ -117,6 +140,8 @@ class Analyzer:
         self._problems: list[Problem] = []
         self._claimed: dict[str, Label] = {}
         self._claimed_directories: dict[str, Label] = {}
+        self._known = Known()
+        self._reserved = frozenset((*RESERVED_NAMES, *reserved))
 
     def analyze(self, labels: Iterable[Label]) -> ActionGraph:
         """Analyse `labels` and all that they depend on. Raises WorkspaceError with everything that handlers refused."""
@@ -125,11 +150,12 @@ class Analyzer:
             if label in wanted:
                 wanted.update(self._graph.deps(label))
         failed: set[Label] = set()
-        for label in self._graph.order:
-            if label not in wanted:
-                continue
-            if failed.intersection(self._graph.deps(label)) or not self._analyze_one(label):
-                failed.add(label)
+        with self.guard:
+            for label in self._graph.order:
+                if label not in wanted:
+                    continue
+                if failed.intersection(self._graph.deps(label)) or not self._analyze_one(label):
+                    failed.add(label)
         if self._problems:
             raise WorkspaceError(self._problems)
         return self.actions
@@ -137,7 +163,7 @@ class Analyzer:
     def _analyze_one(self, label: Label) -> bool:
         target = self._graph.target(label)
         entry = self._registry.handlers[target.handler_key]
-        context = TargetContext(target, self.actions, self._platform, self._toolchains)
+        context = TargetContext(target, self.actions, self._platform, self.configuration, self._find_toolchain)
         try:
             analysis = self._ask(entry, target.attributes, context)
             self._check(entry, target, context, analysis)
@@ -156,54 +182,67 @@ class Analyzer:
         return True
 
     def _ask(self, entry: "HandlerEntry", attributes: TargetAttributes, context: TargetContext) -> Analysis:
+        """The handler's answer, whatever it is like inside. A stranger's code: it is named in all that goes wrong."""
+        before = _changeable(attributes)
+        self.guard.calls(Call(entry, context.label))
         try:
             analysis = entry.handler.analyze(attributes, context)
-        except (TargetError, ToolchainError):
+        except (TargetError, ToolchainError, PluginError, CacheError):
             raise
-        except Exception as error:  # a stranger's code: named, and kept from taking the build's correctness with it
-            raise PluginError(
-                f'the handler "{entry.handler.name}" of {entry.distribution} failed on "{context.label}": '
-                f"{type(error).__name__}: {error}",
-                f"report it to the authors of {entry.distribution}",
-            ) from error
-        if not isinstance(analysis, Analysis):
-            raise self._breach(entry, context.label, f"it answered {type(analysis).__name__} instead of Analysis")
-        for provider in analysis.provides:
-            # a provider that could change would change the graph behind its back
-            if not isinstance(provider, msgspec.Struct) or not provider.__struct_config__.frozen:
-                raise self._breach(entry, context.label, f"its provider {type(provider).__name__} is no frozen struct")
+        except Overdue as overdue:
+            raise PluginError(str(overdue), _report_to(entry)) from overdue
+        except BaseException as error:
+            if not is_plugins_own(error):
+                raise
+            raise PluginError(f'{entry} failed on "{context.label}": {described(error)}', _report_to(entry)) from error
+        finally:
+            self.guard.is_back()
+            changed = self.guard.changed()
+        if changed:
+            raise _breach(entry, context.label, f"it changed {changed}")
+        if before != _changeable(attributes):
+            raise _breach(entry, context.label, "it changed the attributes of the target")
         return analysis
 
-    def _breach(self, entry: "HandlerEntry", label: Label, what: str) -> PluginError:
-        return PluginError(
-            f'the handler "{entry.handler.name}" of {entry.distribution} broke its contract on "{label}": {what}',
-            f"report it to the authors of {entry.distribution}",
-        )
+    def _find_toolchain(self, name: str) -> Toolchain:
+        with self.guard.detecting(f'the detector of the toolchain "{name}"'):
+            return self._toolchains(name)
 
     def _check(self, entry: "HandlerEntry", target: "Target", context: TargetContext, analysis: Analysis) -> None:
         """Every output is declared, made once and nobody else's; every derived input is made by somebody."""
-        made: set[str] = set()
-        for action in analysis.actions:
-            if not action.argv or not action.outputs:
-                raise self._breach(entry, target.label, f"its action {action.mnemonic} has no command or no outputs")
-            for output in action.outputs:
-                if context.declared.get(output.path) != output:
-                    what = f'the output "{output.path}" was not declared by this target'
-                    raise self._breach(entry, target.label, what)
-                if output.path in made:
-                    raise self._breach(entry, target.label, f'two of its actions make "{output.path}"')
-                made.add(output.path)
-        for action in analysis.actions:
-            for artifact in (*action.inputs, *action.tools):
-                if not artifact.is_source and artifact.path not in made and self.actions.owner(artifact.path) is None:
-                    raise self._breach(entry, target.label, f'no action makes the input "{artifact.path}"')
+        try:
+            check_analysis(analysis, target.attributes)
+            made = self._made(context, analysis)
+            for action in analysis.actions:
+                for artifact in (*action.inputs, *action.tools):
+                    self._known.check(artifact)
+            for provider in analysis.provides:
+                for artifact in provided_artifacts(provider):
+                    self._known.check(artifact)
+        except BreachError as breach:
+            raise _breach(entry, target.label, str(breach)) from breach
         for path in made:
             self._claim(target, context, path)
+
+    def _made(self, context: TargetContext, analysis: Analysis) -> set[str]:
+        """The paths of all outputs. Raises BreachError where one was not declared, or is made twice."""
+        made: set[str] = set()
+        for action in analysis.actions:
+            for output in action.outputs:
+                if context.declared.get(output.path) != output:
+                    owner = self.actions.owner(output.path)
+                    whose = f': it is "{owner.label}" that makes it' if owner is not None else ""
+                    raise BreachError(f'the output "{output.path}" was not declared by this target{whose}')
+                if output.path in made:
+                    raise BreachError(f'two of its actions make "{output.path}"')
+                made.add(output.path)
+                self._known.add(output)
+        return made
 
     def _claim(self, target: "Target", context: TargetContext, path: str) -> None:
         """One owner for each output: no other target's, no source's, and none inside another's directory."""
         name = path.removeprefix(f"{target.label.directory}/") if target.label.directory else path
-        if path.partition("/")[0].casefold() in RESERVED_NAMES:
+        if path.partition("/")[0].casefold() in self._reserved:
             context.fail(
                 f'the output "{name}" has a place that bldr keeps for itself', "give it another name", "outputs"
             )
@@ -230,12 +269,37 @@ class Analyzer:
             action=action,
             handler=entry.identity,
             toolchains=toolchains,
-            env=action_env(action, toolchains, target.attributes, self._inherited_env),
+            env=action_env(action, toolchains, target.attributes, self._inherited_env, self.configuration.env),
             permissions=permissions,
             deps=self.actions.producers((*action.inputs, *action.tools)),
             # of a test it is the run that wants to be alone, not what builds it
             exclusive="exclusive" in target.attributes.tags and not isinstance(target.attributes, TestAttributes),
         )
+
+
+def _breach(entry: "HandlerEntry", label: Label, what: str) -> PluginError:
+    return PluginError(f'{entry} broke its contract on "{label}": {what}', _report_to(entry))
+
+
+def _report_to(entry: "HandlerEntry") -> str:
+    return f"report it to the authors of {entry.distribution}"
+
+
+def _changeable(attributes: TargetAttributes) -> list[Any]:
+    """Copies of the tables and lists among the attributes of a target, which a frozen struct does not freeze."""
+    return [copy(getattr(attributes, name)) for name in _changeable_names(type(attributes))]
+
+
+@cache
+def _changeable_names(struct: type[TargetAttributes]) -> tuple[str, ...]:
+    return tuple(name for name, hint in get_type_hints(struct).items() if _may_change(hint))
+
+
+def _may_change(hint: Any) -> bool:
+    origin = get_origin(hint) or hint
+    if origin is Literal:
+        return False
+    return origin in (Any, dict, list, set, bytearray) or any(map(_may_change, get_args(hint)))
 
 
 def _check_env(attributes: TargetAttributes, context: TargetContext) -> None:
@@ -245,16 +309,21 @@ def _check_env(attributes: TargetAttributes, context: TargetContext) -> None:
 
 
 def action_env(
-    action: Action, toolchains: Iterable[Toolchain], attributes: TargetAttributes, host_env: dict[str, str]
+    action: Action,
+    toolchains: Iterable[Toolchain],
+    attributes: TargetAttributes,
+    host_env: dict[str, str],
+    configured: Mapping[str, str] | None = None,
 ) -> tuple[tuple[str, str], ...]:
-    """E, exactly: the defaults, what toolchains, handler and target set, and what the target inherits by name."""
+    """E, exactly: the defaults, what toolchains, configuration, handler and target set (the last of them wins), and
+    what the target inherits by name."""
     directories = dict.fromkeys(f"/tools/{tool.path}".rpartition("/")[0] for tool in action.tools)
     set_by_toolchains: list[tuple[str, str]] = []
     for toolchain in toolchains:
         set_by_toolchains += toolchain.env.items()
         directories[f"/toolchain/{toolchain.name}/bin"] = None
     shared = _shared_env(":".join(directories), tuple(set_by_toolchains))
-    own = {**action.env, **attributes.env}
+    own = {**(configured or {}), **action.env, **attributes.env}
     own.update((name, host_env[name]) for name in attributes.env_inherit if name in host_env)
     if own.keys().isdisjoint(shared):
         return tuple(sorted([*shared.values(), *own.items()]))

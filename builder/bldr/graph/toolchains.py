@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import xxhash
 
-from bldr.api.errors import ToolchainError
-from bldr.api.toolchains import Toolchain
+from bldr.api.errors import BldrError, PluginError, ToolchainError
+from bldr.api.toolchains import Toolchain, ToolchainDetector
+from bldr.graph.contract import BreachError, check_toolchain
+from bldr.guard import Overdue, described, is_plugins_own
 from bldr.load.suggest import suggest
 from bldr.store.store import Store
 
@@ -61,11 +63,32 @@ class HostToolchains:
                 self._states[name] = state
                 return detection.toolchain
         before_ns = time.time_ns()
-        toolchain = detector.detect(self._env)
+        toolchain = self._detect(name, detector)
         state, changed_ns = _state(toolchain.sentinels)
         if changed_ns < before_ns - _SETTLED_NS:  # else the state may be a later one than what was detected
             self._states[name] = state
             self._store.memo.put(key, msgspec.msgpack.encode(_Detection(state, toolchain)))
+        return toolchain
+
+    def _detect(self, name: str, detector: ToolchainDetector) -> Toolchain:
+        """Ask the plugin. Raises ToolchainError where there is none, PluginError where the plugin is at fault."""
+        origin = self._registry.origin("toolchain", name)
+        hint = f"report it to the authors of {origin.distribution if origin else 'its plugin'}"
+        try:
+            toolchain = detector.detect(self._env)
+            check_toolchain(name, toolchain)
+        except BldrError:
+            raise
+        except Overdue as overdue:
+            raise PluginError(f"{overdue}: {origin}", hint) from overdue
+        except BreachError as breach:
+            message = f'the detector of the toolchain "{name}" of {origin} broke its contract: {breach}'
+            raise PluginError(message, hint) from breach
+        except BaseException as error:  # a stranger's code
+            if not is_plugins_own(error):
+                raise
+            message = f'the detector of the toolchain "{name}" of {origin} failed: {described(error)}'
+            raise PluginError(message, hint) from error
         return toolchain
 
     def variables(self) -> set[str]:

@@ -38,13 +38,26 @@ def missing(required: Iterable[str], isolation: Isolation) -> list[str]:
     return [name for name in required if isolation.get(name, Level.NONE) == Level.NONE]
 
 
+def probe(sandbox: Sandbox) -> Probe:
+    """What a platform says of itself; one whose probe fails, or answers nonsense, does not work here."""
+    try:
+        answer = sandbox.probe()
+        if not isinstance(answer, Probe):
+            raise TypeError(f"it answered a value of {type(answer).__name__}")
+    except (Exception, SystemExit) as error:  # a stranger's code
+        why = f"the plugin's probe failed: {type(error).__name__}: {error}"
+        remedy = f"report it to the authors of the plugin, {type(sandbox).__module__}"
+        return Probe(sandbox.name, supported=False, isolation={}, shortfalls=(Shortfall("", why, remedy),))
+    return answer
+
+
 def select_sandbox(sandboxes: Sequence[Sandbox], mode: Mode) -> tuple[Sandbox, Probe]:
     """The supported platform with the most to give, or with the least where no isolation is wanted.
 
     Where a platform does not work, the answer's shortfalls say why not: that is what people can do something about.
     Raises IsolationError where no platform is supported.
     """
-    probed = [(sandbox, sandbox.probe()) for sandbox in sandboxes]
+    probed = [(sandbox, probe(sandbox)) for sandbox in sandboxes]
     usable = [pair for pair in probed if pair[1].supported]
     if not usable:
         shortfalls = tuple(shortfall for _, probe in probed for shortfall in probe.shortfalls)
@@ -52,8 +65,8 @@ def select_sandbox(sandboxes: Sequence[Sandbox], mode: Mode) -> tuple[Sandbox, P
     ordered = sorted(usable, key=lambda pair: (_strength(pair[1].isolation), pair[1].sandbox))
     if mode == "none":
         return ordered[0]
-    sandbox, probe = ordered[-1]
-    return sandbox, _with_reasons_of(probe, [other for _, other in probed if not other.supported])
+    sandbox, best = ordered[-1]
+    return sandbox, _with_reasons_of(best, [other for _, other in probed if not other.supported])
 
 
 def decide(

@@ -9,7 +9,9 @@ import msgspec
 from msgspec import inspect
 
 from bldr.api.attributes import HermeticSettings, TargetAttributes
+from bldr.api.errors import PluginError
 from bldr.api.handlers import Handler
+from bldr.guard import described
 from bldr.load.externals import ExternalTable
 from bldr.load.locks import LockEntry
 from bldr.load.suggest import suggest
@@ -75,7 +77,26 @@ class Schemas:
         key = (type, language)
         layout = self._layouts.get(key)
         if layout is None and key in self._handlers:
-            layout = self._layouts[key] = make_layout(key, self._handlers[key].handler.attributes(type))
+            layout = self._layouts[key] = self._layout_of(key, self._handlers[key])
+        return layout
+
+    def _layout_of(self, key: HandlerKey, entry: _Entry) -> TargetLayout:
+        """Asks a stranger's code. Raises PluginError where its attributes cannot be read, or redefine those of all."""
+        try:
+            layout = make_layout(key, entry.handler.attributes(key[0]))
+        except Exception as error:
+            raise PluginError(
+                f'{entry}: its attributes of type "{key[0]}" cannot be read from TOML: {described(error)}',
+                "the types of attributes are those that msgspec can convert; report it to the handler's authors",
+            ) from error
+        own = {field.name: field.type for field in layout.info.fields}
+        for field in self.bare.info.fields:
+            if own.get(field.name) != field.type:
+                what = f'its attributes of type "{key[0]}" give "{field.name}", which all targets have, another type'
+                raise PluginError(
+                    f"{entry}: {what}",
+                    "report it to the handler's authors: the attribute needs another name",
+                )
         return layout
 
     def explain_unknown(self, name: str, table: dict[str, Any]) -> Mistake:
@@ -88,21 +109,26 @@ class Schemas:
             hint = f'a name with a dot is written in quotes: [target."{name}.{dotted[0]}"]' if dotted else all_types
             return Mistake((), '"type" is missing', hint, at_key=True)
         if type not in types:
-            return Mistake(("type",), f'unknown type "{type}"', suggest(type, types) or self._missed(all_types))
+            return Mistake(("type",), f'unknown type "{type}"', suggest(type, types) or self._missed(all_types, type))
         languages = sorted(name for served, name in self._handlers if served == type and name is not None)
         if language is not None and not languages:
-            hint = self._missed(f"remove it, or choose another type: {quote(types)}")
+            hint = self._missed(f"remove it, or choose another type: {quote(types)}", language)
             return Mistake(("language",), f'type "{type}" takes no language', hint, at_key=True)
         all_languages = f"the installed handlers build it in: {quote(languages)}"
         if language is None:
             return Mistake((), f'"language" is missing, which type "{type}" needs', all_languages, at_key=True)
-        hint = suggest(language, languages) or self._missed(all_languages)
+        hint = suggest(language, languages) or self._missed(all_languages, language)
         return Mistake(("language",), f'no handler builds type "{type}" in language "{language}"', hint)
 
-    def _missed(self, hint: str) -> str:
-        """A hint, or the plugins that could not be loaded: what is missed may be theirs."""
-        broken = [f'the plugin "{plugin.name}" could not be loaded: {plugin.reason}' for plugin in self._broken]
-        return "; ".join(broken) or hint
+    def _missed(self, hint: str, served: str | None) -> str:
+        """A hint, or the plugins that could not be loaded: what is missed may be theirs.
+
+        Which it is nobody can ask; one that is called as the language or type is meant to serve it.
+        """
+        broken = [plugin for plugin in self._broken if plugin.name == served]
+        if broken:
+            return f"the plugin that serves {served} could not be loaded: {broken[0].reason}"
+        return "; ".join(f'the plugin "{one.name}" could not be loaded: {one.reason}' for one in self._broken) or hint
 
 
 def make_layout(key: HandlerKey, struct: type[TargetAttributes]) -> TargetLayout:

@@ -5,7 +5,7 @@ import textwrap
 from typing import Any, NamedTuple
 
 from bldr.api.sandbox import GUARANTEES, LIMITS, Level, Probe
-from bldr.inspection import DoctorReport, ToolchainReport
+from bldr.inspection import DoctorReport, PluginReport, ToolchainReport
 from bldr.report.text import count, size
 
 
@@ -36,6 +36,7 @@ def as_json(report: DoctorReport, cache: CacheSize) -> dict[str, Any]:
     return {
         "sandboxes": sandboxes,
         "toolchains": list(report.toolchains),
+        "plugins": list(report.plugins),
         "cache": {"directory": report.cache_dir, **cache._asdict()},
         "problems": list(report.problems),
     }
@@ -51,6 +52,10 @@ def as_text(report: DoctorReport, cache: CacheSize) -> str:
     lines.append("toolchains")
     for toolchain in report.toolchains:
         lines += _toolchain_lines(toolchain)
+    if report.plugins:
+        lines += ["", "plugins"]
+        for plugin in report.plugins:
+            lines += _plugin_lines(plugin)
     lines += ["", "cache", f"  {report.cache_dir}: {size(cache.size_bytes)} in {count(cache.files, 'file')}"]
     if report.problems:
         lines += ["", "problems", *(f"  {problem}" for problem in report.problems)]
@@ -116,6 +121,14 @@ def sandbox_lines(probe: Probe) -> list[str]:
 def _toolchain_lines(toolchain: ToolchainReport) -> list[str]:
     found = "" if toolchain.found else "not found: "
     return _with_hint(f"  {toolchain.name:<12}{found}{_cut(toolchain.description)}".rstrip(), toolchain.hint)
+
+
+def _plugin_lines(plugin: PluginReport) -> list[str]:
+    head = f"  {plugin.name:<12}{plugin.distribution} {plugin.version}".rstrip()
+    if plugin.problem:
+        return [f"{head}: could not be loaded: {_cut(plugin.problem, 200)}"]
+    offers = [f"{kind} {', '.join(dict.fromkeys(names))}" for kind, names in plugin.offers.items() if names]
+    return _wrapped(f"{head}: ", "; ".join(offers).split() or ["offers", "nothing"])
 
 
 def _wrapped(head: str, names: list[str]) -> list[str]:

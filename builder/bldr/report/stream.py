@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -17,8 +17,15 @@ class EventStream:
     listener that raises is switched off with a warning that names it: a build never fails for how it is reported.
     """
 
-    def __init__(self, listeners: Sequence[Listener], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        origins: Mapping[type, object] | None = None,
+    ) -> None:
         self._listeners = list(listeners)
+        self._origins = origins or {}  # of those that plugins brought
         self._clock = clock
         self._start_s = clock()
         self._waiting: deque[Event] = deque()
@@ -53,7 +60,7 @@ class EventStream:
                 continue
             try:
                 draw()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._switch_off(listener, error)
 
     def close(self) -> None:
@@ -63,35 +70,43 @@ class EventStream:
             self._following = {}
             try:
                 listener.close()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._switch_off(listener, error)
 
     def _deliver(self, event: Event) -> None:
         for listener in self._followers(type(event)):
             try:
                 listener.on_event(event)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._switch_off(listener, error)
 
     def _followers(self, kind: type[Event]) -> list[Listener]:
         """The listeners that are told of this kind, in order."""
         following = self._following.get(kind)
         if following is None:
-            wanted = ((listener, getattr(listener, "kinds", None)) for listener in self._listeners)
-            following = [listener for listener, kinds in wanted if kinds is None or kind in kinds]
+            following = [listener for listener in list(self._listeners) if self._is_told(listener, kind)]
             self._following[kind] = following
         return following
 
-    def _switch_off(self, listener: Listener, error: Exception) -> None:
+    def _is_told(self, listener: Listener, kind: type[Event]) -> bool:
+        try:
+            kinds = getattr(listener, "kinds", None)
+            return kinds is None or kind in kinds
+        except Exception as error:
+            self._switch_off(listener, error)
+            return False
+
+    def _switch_off(self, listener: Listener, error: BaseException) -> None:
         if listener in self._listeners:
             self._listeners.remove(listener)
             self._following = {}  # what is being delivered goes on with the list that it has
         kind = type(listener)
         reason = str(error) or type(error).__name__
+        origin = f" of {self._origins[kind]}" if kind in self._origins else ""
         self.emit(
             WarningEvent(
                 kind="listener",
-                message=f"listener {kind.__module__}.{kind.__qualname__} failed and was switched off: {reason}",
+                message=f"listener {kind.__module__}.{kind.__qualname__}{origin} failed and was switched off: {reason}",
                 hint="the build goes on without it; what it writes is incomplete",
             )
         )
