@@ -1,6 +1,7 @@
 """The workspaces of `examples/` and `Builderfile.example`, built as a user builds them."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,44 @@ def test_lua(example):
     program = project.root / "greet.c"
     program.write_text(program.read_text().replace("usage: %s", "use: %s"))
     assert project.bldr("build", "--hermetic", "//...").ran == ["Compile //:greet", "Link //:greet"]
+
+
+@pytest.mark.skipif(shutil.which("javac") is None, reason="there is no javac here")
+def test_java(example):
+    project = example("examples/java")
+    ran = project.bldr("test", "--hermetic", "//...")
+    assert ran.tests == {"//words:words_test": "passed"}, ran
+    assert project.bldr("build", "--hermetic", "//...").exit_code == 0
+    assert project.output_of("app/count", "the sound", "of rain") == "2\n"
+    assert project.bldr("build", "--hermetic", "//...").ran == []
+    little = project.root / "words/resources/org/example/words/little.txt"
+    little.write_text(little.read_text() + "rain\n")
+    ran = project.bldr("build", "--hermetic", "//...").ran
+    users = ["Javac //app:count", "Javac //words:words_test"]
+    assert ran == ["JavaLink //app:count", *users[:1], "Javac //words:words", *users[1:]]
+    assert project.output_of("app/count", "the sound", "of rain") == "1\n"
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm here")
+def test_javascript(example, monkeypatch):
+    """Needs the registry that npm is configured for."""
+    asked = subprocess.run(["npm", "config", "get", "registry"], capture_output=True, text=True, check=True)
+    monkeypatch.setenv("npm_config_registry", asked.stdout.strip())
+    project = example("examples/javascript")
+    ran = project.bldr("test", "--hermetic", "//...")
+    assert ran.tests == {"//table:table_test": "passed", "//table:plain_test": "passed"}, ran
+    assert project.bldr("build", "--hermetic", "//...").exit_code == 0
+    assert project.output_of("app/count", "rain", "sun", "rain") == "rain 2\nsun  1\n"
+    made = {path: path.read_bytes() for path in project.out("").rglob("*") if path.is_file()}
+    assert project.bldr("build", "--hermetic", "//...").ran == []
+
+    main = project.root / "app/main.mts"
+    main.write_text(main.read_text().replace("?? 0", '?? "0"'))
+    broken = project.bldr("build", "--hermetic", "//...")
+    assert broken.exit_code == 1 and "error TS2365" in broken.output, broken
+    main.write_text(main.read_text().replace('?? "0"', "?? 1"))
+    assert project.bldr("build", "--hermetic", "//...").ran == ["Esbuild //app:count", "TypeScript //app:count"]
+    assert made[project.out("app/count")] != project.out("app/count").read_bytes()
 
 
 def test_every_test_of_luas_authors_is_run_or_accounted_for(example):

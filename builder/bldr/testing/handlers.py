@@ -257,9 +257,13 @@ def _commands(project: Project) -> tuple[Command, ...]:
 
 
 def _outputs(project: Project) -> dict[str, tuple[str, bool]]:
-    """By path below `bldr-out` the digest of a file (of a link: where it leads) and whether it is a program."""
+    """By path below `bldr-out` the digest of a file (of a link: where it leads) and whether it is a program.
+
+    What tests say of their runs is left out: it tells the time.
+    """
     found = {}
-    for directory, _, names in os.walk(project.root / "bldr-out"):
+    for directory, below, names in os.walk(project.root / "bldr-out"):
+        below[:] = [name for name in below if not name.endswith(".test")]
         for name in names:
             path = Path(directory, name)
             place = str(path.relative_to(project.root / "bldr-out"))
