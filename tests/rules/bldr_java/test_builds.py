@@ -1,5 +1,7 @@
 """Java built by a real compiler in real sandboxes."""
 
+import hashlib
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,11 +17,38 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("javac") is None, reason="there is no javac here"),
 ]
 
-JARS = Path("/usr/share/java")
-JUNIT = (
-    "junit-jupiter-api", "junit-jupiter-engine", "junit-platform-commons", "junit-platform-engine",
-    "junit-platform-launcher", "opentest4j", "apiguardian-api",
-)  # fmt: skip
+MAVEN = Path("/usr/share/maven-repo")  # what Debian's junit5 brings
+JUNIT = {
+    "org.apiguardian:apiguardian-api": [],
+    "org.opentest4j:opentest4j": [],
+    "org.junit.platform:junit-platform-commons": ["org.apiguardian:apiguardian-api"],
+    "org.junit.platform:junit-platform-engine": [
+        "org.junit.platform:junit-platform-commons",
+        "org.opentest4j:opentest4j",
+    ],
+    "org.junit.platform:junit-platform-launcher": ["org.junit.platform:junit-platform-engine"],
+    "org.junit.jupiter:junit-jupiter-api": ["org.junit.platform:junit-platform-commons", "org.opentest4j:opentest4j"],
+    "org.junit.jupiter:junit-jupiter-engine": [
+        "org.junit.jupiter:junit-jupiter-api",
+        "org.junit.platform:junit-platform-engine",
+    ],
+}
+
+
+def junit_lock(repository):
+    """The lock file that pins what Debian has, as if `repository` were where it came from."""
+    artifacts = {}
+    for key in JUNIT:
+        group, name = key.split(":")
+        directory = MAVEN / group.replace(".", "/") / name
+        (jar,) = (path for path in directory.glob("[0-9]*/*.jar") if path.name == f"{name}-{path.parent.name}.jar")
+        shasum = hashlib.sha256(jar.read_bytes()).hexdigest()
+        artifacts[key] = {"shasums": {"jar": shasum, "sources": None}, "version": jar.parent.name}
+    repositories = {f"{repository}/": list(JUNIT)}
+    content = {"version": "2", "artifacts": artifacts, "dependencies": JUNIT, "repositories": repositories}
+    return json.dumps(content)
+
+
 GREETER = """
 package org.example;
 
@@ -250,27 +279,29 @@ class GreetTest {
 """
 
 
-@pytest.mark.skipif(not (JARS / "junit-platform-launcher.jar").exists(), reason="there is no JUnit here")
-def test_junit_reports_every_method_and_runs_what_is_asked_for(project, tmp_path):
+@pytest.mark.skipif(not (MAVEN / "org/junit/platform").exists(), reason="there is no junit5 of Debian's here")
+def test_junit_of_a_lock_file_reports_every_method_and_runs_what_is_asked_for(project, mirror, tmp_path):
+    mirror.serve("/maven2", MAVEN)
     project.write(
         {
             "Builderfile": """
                 [workspace]
                 name = "junit"
 
-                [target.junit]
-                type = "library"
-                language = "java"
-                jars = ["jars/*.jar"]
+                [external.maven]
+                lock = "maven_install.json"
 
                 [target.greet_test]
                 type = "test"
                 language = "java"
                 sources = ["GreetTest.java"]
-                deps = [":junit"]
+                deps = [
+                    "@maven//:org_junit_jupiter_junit_jupiter_engine",
+                    "@maven//:org_junit_platform_junit_platform_launcher",
+                ]
             """,
             "GreetTest.java": JUNIT_TESTS,
-            **{f"jars/{name}.jar": (JARS / f"{name}.jar").read_bytes() for name in JUNIT},
+            "maven_install.json": junit_lock(f"{mirror.url}/maven2"),
         }
     )
     report = tmp_path / "junit.xml"
@@ -278,6 +309,7 @@ def test_junit_reports_every_method_and_runs_what_is_asked_for(project, tmp_path
     assert ran.exit_code == 3, ran
     found = {case.get("name"): [child.tag for child in case] for case in ElementTree.parse(report).iter("testcase")}
     assert found == {"first()": [], "second()": ["failure"], "third()": ["skipped"], "fourth()": []}
+    assert len(mirror.requests) == len(JUNIT)
     assert "<numbers> ==> expected: <1> but was: <2>" in ran.output
 
     ran = project.bldr("test", "--test-filter", "GreetTest#first|Inner", "--test-output=all", "//...")
