@@ -189,7 +189,6 @@ def shell(session: "Session", labels: Sequence[Label]) -> int:
         session.events,
         jobs=session.jobs,
         keep_going=False,
-        reuse_tests=True,
     )
     outcome = building.run(is_test=False)
     if outcome.exit_code:

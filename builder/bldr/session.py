@@ -21,14 +21,14 @@ from bldr.api.labels import Label
 from bldr.api.providers import TestInfo
 from bldr.execute.building import Building, BuildOutcome, Materialize, Plan
 from bldr.execute.materialize import OUTPUT_DIRECTORY, clean_outputs
-from bldr.execute.permissions import merge_permissions
+from bldr.execute.permissions import merge_permissions, test_permissions
 from bldr.execute.platforms import Platforms
 from bldr.execute.workspace_lock import workspace_lock
 from bldr.graph.actions import ActionNode
 from bldr.graph.analysis import Analyzer, requested_files
 from bldr.graph.patterns import expand_patterns, repositories_of
 from bldr.graph.targets import TargetGraph, build_target_graph
-from bldr.graph.tests import add_test_runs
+from bldr.graph.tests import TestOptions, add_test_runs, is_wanted
 from bldr.graph.toolchains import HostToolchains
 from bldr.hermetic.policy import Mode
 from bldr.load.bringing import Bringing
@@ -56,10 +56,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     isolation: Mode = "best"
     limits: HermeticSettings = HermeticSettings()
     offline: bool = False
-    runs_per_test: int = 1
-    test_output: str = "errors"
+    tests: TestOptions = TestOptions()
     run_args: tuple[str, ...] = ()
-    cache_tests: bool = True
     materialize: Materialize = "top"
     snapshot: Wanted | None = None
 
@@ -153,28 +151,33 @@ class Session:
             lambda path: os.path.lexists(self.workspace.host_path(path)),
             env,
         )
+        options = self.request.tests
+        if tests and options.build_tests_only:
+            labels = [label for label in labels if self._is_wanted_test(label)]
         actions = analyzer.analyze(labels)
-        runs: dict[Label, list[ActionNode]] = {}
         for who, text in analyzer.guard.printed.items():
             self._warn("plugin", f"{who} printed to standard output: {text}", "handlers print nothing: report it")
+        runs: dict[Label, list[ActionNode]] = {}
         wanted: list[int] = []
         for label in labels:
             target = self.graph.target(label)
             wanted.extend(actions.producers(requested_files(actions.targets[label])))
-            if tests and TestInfo in actions.targets[label].providers:
-                assert isinstance(target.attributes, TestAttributes)
+            if tests and TestInfo in actions.targets[label].providers and self._is_wanted_test(label):
                 runs[label] = add_test_runs(
                     actions,
                     target,
                     self.toolchains,
-                    merge_permissions(target, self.request.limits),
+                    test_permissions(target, self.request.limits, options.timeouts),
                     env,
                     self.registry.handlers[target.handler_key].identity,
-                    self.request.runs_per_test,
-                    self.request.run_args,
+                    options,
                 )
                 wanted.extend(node.index for node in runs[label])
         return Plan(actions, tuple(labels), runs, actions.needed(wanted))
+
+    def _is_wanted_test(self, label: Label) -> bool:
+        attributes = self.graph.target(label).attributes
+        return isinstance(attributes, TestAttributes) and is_wanted(attributes, self.request.tests)
 
     # Tidying
 
@@ -224,7 +227,9 @@ class Session:
         plan = self.plan(labels, tests=request.command == "test")
         self.platforms.check(plan.nodes, self.graph)
         if request.command == "test" and not plan.tests:
-            self._warn("tests", "no test is among what was asked for", "bldr query 'tests(//...)' lists them")
+            hint = "the filters of the command line may leave none" if request.tests.tags or request.tests.sizes else ""
+            hint = hint or "bldr query 'tests(//...)' lists them"
+            self._warn("tests", "no test is among what was asked for", hint)
         if self.events.wants(TargetAnalyzed):
             for label, analyzed in plan.graph.targets.items():
                 self.events.emit(TargetAnalyzed(label=str(label), actions=analyzed.actions))
@@ -240,8 +245,9 @@ class Session:
             self.events,
             jobs=self.jobs,
             keep_going=request.keep_going,
-            reuse_tests=request.cache_tests,
+            reuse_tests=request.tests.reuse,
             materialize=request.materialize,
+            follow_tests=request.tests.alone,
         )
         outcome = building.run(is_test=request.command == "test")
         if request.snapshot is not None and not self._is_followed and request.materialize == "top":
@@ -271,7 +277,7 @@ class Session:
             },
         )
         with contextlib.suppress(OSError):
-            (keep if outcome.exit_code == 0 else forget)(wanted, built)
+            (keep if outcome.exit_code == 0 and outcome.is_repeatable else forget)(wanted, built)
 
     @property
     def bringing(self) -> Bringing:

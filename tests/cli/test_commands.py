@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from bldr.api.errors import BldrError, Problem, WorkspaceError
-from bldr.api.events import BuildFinished, Error, TestFinished
+from bldr.api.events import BuildFinished, Error, TestFinished, TestSummary
 from bldr.execute.building import BuildOutcome
 
 
@@ -20,6 +20,10 @@ def result_of(label, status="passed", **fields):
     return TestFinished(
         label=label, **{"status": status, "cached": False, "duration_s": 1.0, "run": 1, "runs": 1, **fields}
     )
+
+
+def summary_of(label, status="passed", **fields):
+    return TestSummary(label=label, **{"status": status, "cached": False, "duration_s": 1.0, **fields})
 
 
 def test_build_prints_nothing_but_with_v_where_the_outputs_are(bldr, fake):
@@ -47,30 +51,46 @@ def test_the_outcome_s_exit_code_is_the_process_s(bldr, fake, command):
 
 
 def test_progress_goes_to_standard_error_and_results_to_standard_output(bldr, fake):
-    end = BuildFinished(success=False, exit_code=3, ran=2, cached=0, failed=1, tests_passed=1, tests_failed=1)
-    events = [result_of("//b:t"), result_of("//a:t", "failed"), end]
+    counts = {"failed": 1, "tests_passed": 1, "tests_failed": 1, "runs_failed": 1}
+    end = BuildFinished(success=False, exit_code=3, ran=2, cached=0, **counts)
+    events = [summary_of("//b:t"), summary_of("//a:t", "failed", logs=("/w/bldr-out/a/t.test/test.log",)), end]
     fake.prepare(events=events, outcome=outcome(exit_code=3))
     done = bldr("test")
     assert done == (
         3,
-        "//a:t FAILED in 1.0s\n//b:t PASSED in 1.0s\n",
+        "//a:t FAILED in 1.0s\n  /w/bldr-out/a/t.test/test.log\n//b:t PASSED in 1.0s\n",
         "failed: 1 test failed, 1 test passed, 2 ran, 0 cached in 0.0s\n",
     )
     assert bldr("test", "-q")[1:] == ("", "")
 
 
 def test_test_as_json_lists_the_tests(bldr, fake):
-    fake.prepare(events=[result_of("//a:t", cached=True)])
+    fake.prepare(events=[result_of("//a:t", cached=True), summary_of("//a:t", cached=True)])
     assert json.loads(bldr("test", "--format=json").out)["tests"] == [
         {
             "label": "//a:t",
             "status": "passed",
             "cached": True,
             "duration_s": 1.0,
-            "run": 1,
             "runs": 1,
-            "log": "",
+            "shards": 0,
+            "total": 1,
+            "failed": 0,
             "message": "",
+            "attempts": [
+                {
+                    "status": "passed",
+                    "cached": True,
+                    "duration_s": 1.0,
+                    "run": 1,
+                    "shard": 0,
+                    "attempt": 1,
+                    "log": "",
+                    "xml": "",
+                    "outputs": "",
+                    "message": "",
+                }
+            ],
         }
     ]
 

@@ -3,6 +3,7 @@
 import pytest
 
 from bldr.api.attributes import HermeticSettings
+from bldr.graph.tests import TestOptions
 
 
 @pytest.mark.parametrize(
@@ -97,11 +98,43 @@ def test_the_rest_of_the_request(bldr, fake, tmp_path, monkeypatch):
     request = fake.request
     assert (request.command, request.patterns, request.directory) == ("build", ("//a", "-//a:b"), str(tmp_path))
     assert (request.cache_dir, request.jobs, request.keep_going, request.offline) == ("c", 3, True, True)
-    assert (request.runs_per_test, request.test_output, request.cache_tests) == (1, "errors", True)
-    assert bldr("test", "--runs-per-test=4", "--test-output=all", "--no-cache-tests", "--test-arg=-x").code == 0
-    request = fake.request
-    assert (request.command, request.runs_per_test, request.test_output) == ("test", 4, "all")
-    assert (request.cache_tests, request.run_args) == (False, ("-x",))
+    assert request.tests == TestOptions()
+
+
+def test_what_the_command_line_says_of_tests(bldr, fake, monkeypatch):
+    monkeypatch.setenv("HERE", "h")
+    monkeypatch.delenv("NOWHERE", raising=False)
+    words = [
+        "--runs-per-test=4", "--test-output=streamed", "--no-cache-tests", "--test-arg=-x", "--test-filter=a*",
+        "--test-env=A=1=2", "--test-env=HERE", "--test-env=NOWHERE", "--flaky-attempts=5", "--test-timeout=1m,2m,3m,500ms",
+        "--test-tag-filters=fast,-slow", "--test-size-filters=-enormous", "--build-tests-only",
+    ]  # fmt: skip
+    assert bldr("test", *words).code == 0
+    assert fake.request.tests == TestOptions(
+        runs=4, alone=True, reuse="no", args=("-x",), filter="a*", env={"A": "1=2", "HERE": "h"}, attempts=5,
+        timeouts={"small": "1m", "medium": "2m", "large": "3m", "enormous": "500ms"}, tags=("fast", "-slow"),
+        sizes=("-enormous",), build_tests_only=True,
+    )  # fmt: skip
+    assert bldr("test", "--test-timeout=90").code == 0
+    assert set(fake.request.tests.timeouts.values()) == {90}
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--test-timeout=1s,2s", "write one time, or 4: of small, medium, large, enormous"),
+        ("--test-timeout=soon", '"soon" is not a duration'),
+        ("--test-size-filters=tiny", '"tiny" is no size'),
+        ("--test-env=1=2", '"1=2" is no name of a variable'),
+        ("--test-env=BLDR_ROOT=x", "BLDR_ROOT is set by bldr"),
+        ("--flaky-attempts=0", '"0" is not a number above 0'),
+        ("--test-output=none", "invalid choice: 'none'"),
+    ],
+)
+def test_what_makes_no_sense_of_tests_is_refused(bldr, fake, word, message):
+    done = bldr("test", word)
+    assert done.code == 2
+    assert message in done.err
 
 
 def test_the_cache_directory_of_the_environment_counts_where_no_option_does(bldr, fake, cache):

@@ -11,7 +11,7 @@ from bldr.api.spec import ResourceLimits
 from bldr.execute.history import History
 from bldr.execute.result import ActionResult
 from bldr.execute.runners import Cached, Outcome, Work
-from bldr.graph.actions import ActionNode, Permissions
+from bldr.graph.actions import ActionNode, Permissions, TestPart
 from bldr.plan.entries import Entry
 from bldr.store.store import open_store
 
@@ -20,7 +20,7 @@ WEAK = {"env": Level.KERNEL}
 LINUX = Platform("linux", "x86_64")
 
 
-def make_node(index, *, required=(), depfile="", test_run=0):
+def make_node(index, *, required=(), depfile="", test=None):
     label = Label("", "pkg", f"t{index}")
     action = Action(
         argv=("make", str(index)),
@@ -38,7 +38,7 @@ def make_node(index, *, required=(), depfile="", test_run=0):
         env=(),
         permissions=Permissions(resources=ResourceLimits(required=frozenset(required))),
         deps=(),
-        test_run=test_run,
+        test=test,
     )
 
 
@@ -79,7 +79,7 @@ def running(store):
 def build(store, running):
     """Do nodes together as one more build; gives who ran and why."""
 
-    def once(*nodes, header="22" * 32, reuse_tests=True):
+    def once(*nodes, header="22" * 32, reuse_tests="auto"):
         cached = Cached(running, store, History(store, "/ws"), LINUX, floor, reuse_tests=reuse_tests)
         running.ran.clear()
         outcomes = {}
@@ -131,7 +131,22 @@ def test_only_what_was_read_counts_and_paths_do_too(build):
 
 
 def test_cached_results_of_tests_may_be_unwanted(build):
-    nodes = [make_node(0), make_node(1, test_run=1)]
+    nodes = [make_node(0), make_node(1, test=TestPart(stem="pkg/t1.test"))]
     build(*nodes)
     assert build(*nodes) == {}
-    assert build(*nodes, reuse_tests=False) == {1: "cached test results are not wanted"}
+    assert build(*nodes, reuse_tests="no") == {1: "cached test results are not wanted"}
+
+
+def test_runs_that_somebody_asked_for_are_no_memories(build):
+    nodes = [make_node(1, test=TestPart(stem="pkg/t1.test/run_1_of_2", run=1, runs=2))]
+    build(*nodes)
+    assert build(*nodes) == {1: "it was asked for several runs"}
+    assert build(*nodes, reuse_tests="yes") == {}
+
+
+def test_a_test_that_always_runs_leaves_nothing_in_the_store(build):
+    nodes = [make_node(1, test=TestPart(stem="pkg/t1.test", always="external"))]
+    build(*nodes)
+    assert build(*nodes, reuse_tests="yes") == {1: 'a test tagged "external" always runs'}
+    nodes = [make_node(1, test=TestPart(stem="pkg/t1.test"))]
+    assert build(*nodes) == {1: "its last run left no result to use"}

@@ -11,7 +11,7 @@ from bldr.api.spec import ResourceLimits
 from bldr.cli.main import bundled_command, make_parser
 from bldr.execute.limits import KINDS, limit_hint, limit_uses, passed_at_the_end
 from bldr.execute.result import ActionResult, limits_of
-from bldr.graph.actions import ActionNode, Permissions
+from bldr.graph.actions import ActionNode, Permissions, TestPart
 from bldr.plan.entries import Entry
 from bldr.store.digest import Digest
 
@@ -62,9 +62,10 @@ def test_the_hint_of_a_forbidden_call_names_the_reaction():
 
 def test_the_hint_of_a_test_that_took_the_time_of_its_size():
     verdict = Verdict("wall-time", 60, 60, "s")
-    assert limit_hint(node(test_run=1), verdict) == 'raise "size" or "timeout" of "//p:t", or find out what hangs'
+    part = TestPart(stem="p/t.test")
+    assert limit_hint(node(test=part), verdict) == 'raise "size" or "timeout" of "//p:t", or find out what hangs'
     on_purpose = Permissions(resources=ResourceLimits(required=frozenset({"wall-time"})))
-    assert '"timeout" in the table hermetic' in limit_hint(node(test_run=1, permissions=on_purpose), verdict)
+    assert '"timeout" in the table hermetic' in limit_hint(node(test=part, permissions=on_purpose), verdict)
 
 
 def test_use_is_told_for_each_limit_that_held():

@@ -7,6 +7,7 @@ import pytest
 from bldr.api import HermeticSettings, TargetAttributes, TestAttributes
 from bldr.api.sandbox import GUARANTEES, LIMITS
 from bldr.execute.permissions import merge_permissions
+from bldr.execute.permissions import test_permissions as permissions_of_test
 
 NOTHING = HermeticSettings()
 
@@ -71,6 +72,21 @@ def test_devices_are_a_set():
 
 
 def test_the_time_of_a_test_is_that_of_its_size_and_not_demanded():
-    small = TestAttributes(type="test", size="small")
-    limits = merge_permissions(target(attributes=small), NOTHING).resources
+    small = target(attributes=TestAttributes(type="test", size="small"))
+    limits = permissions_of_test(small, NOTHING, {}).resources
     assert (limits.wall_time_s, limits.required) == (60.0, frozenset())
+    assert merge_permissions(small, NOTHING).resources.wall_time_s is None  # what builds it may take longer
+
+
+def test_the_nearest_that_is_said_of_the_time_of_a_test_counts():
+    package, own = HermeticSettings(timeout="1h"), HermeticSettings(timeout="2h")
+
+    def time_s(settings, asked=NOTHING, timeouts=None, **attributes):
+        tested = target(settings, TestAttributes(type="test", **attributes))
+        return permissions_of_test(tested, asked, timeouts or {}).resources.wall_time_s
+
+    assert time_s(package) == 3600.0
+    assert time_s(package, timeout="3s") == 3.0
+    assert time_s(own, timeout="3s", hermetic=own) == 7200.0
+    assert time_s(package, HermeticSettings(timeout="4s"), timeout="3s") == 4.0
+    assert time_s(package, HermeticSettings(timeout="4s"), {"large": "5s"}, size="large", timeout="3s") == 5.0

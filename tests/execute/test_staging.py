@@ -26,7 +26,7 @@ def node(*outputs, files=(), optional=()):
     action = Action(
         argv=("true",),
         inputs=(),
-        outputs=tuple(Artifact(output, Label("", "", "it")) for output in outputs),
+        outputs=tuple(Artifact(output.rstrip("/"), Label("", "", "it"), output.endswith("/")) for output in outputs),
         mnemonic="Test",
         files=files,
     )
@@ -73,7 +73,7 @@ def test_a_tree_holds_inputs_parameter_files_and_the_directories_of_outputs(stor
     stage = Stages(store).take(None)
     inputs = [entry(store, "a/x.c"), entry(store, "a/b/run", executable=True), Entry("a/l", link="x.c"), Entry("empty")]
     stage.fill(
-        store, node("out/deep/o", "undeclared", files=(("args", "-O2\n"),), optional=("undeclared",)), inputs, ()
+        store, node("out/deep/o", "undeclared/", files=(("args", "-O2\n"),), optional=("undeclared",)), inputs, ()
     )
     lower = stage.tree.lower
     assert shown(lower) == {

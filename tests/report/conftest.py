@@ -2,7 +2,7 @@
 
 import pytest
 
-from bldr.api.events import ActionFinished, ActionStarted, TestFinished
+from bldr.api.events import ActionFinished, ActionStarted, TestFinished, TestSummary
 from bldr.api.sandbox import Level, Usage
 
 
@@ -39,5 +39,13 @@ def tested():
     def make(label="//app:unit", status="passed", **fields):
         values = {"cached": False, "duration_s": 1.25, "run": 1, "runs": 1, **fields}
         return TestFinished(label=label, status=status, **values)
+
+    return make
+
+
+@pytest.fixture
+def summed():
+    def make(label="//app:unit", status="passed", **fields):
+        return TestSummary(label=label, status=status, **{"cached": False, "duration_s": 1.25, **fields})
 
     return make

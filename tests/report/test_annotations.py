@@ -67,12 +67,16 @@ def test_a_failure_without_diagnostics_is_one_note(finished):
     ]
 
 
-def test_what_went_well_was_interrupted_or_is_told_by_its_test_makes_no_notes(finished, tested):
+def test_what_went_well_was_interrupted_or_is_told_by_its_test_makes_no_notes(finished, summed):
     assert notes_of(finished(1)) == []
     assert notes_of(finished(1, status="interrupted")) == []
     assert notes_of(finished(1, mnemonic="Test", status="failed")) == []
-    assert notes_of(tested()) == []
-    assert notes_of(tested(status="timeout")) == [Note("error", "//app:unit", "//app:unit TIMEOUT in 1.2s")]
+    assert notes_of(summed()) == []
+    assert notes_of(summed(status="not_built")) == []
+    assert notes_of(summed(status="timeout")) == [Note("error", "//app:unit", "//app:unit TIMEOUT in 1.2s")]
+    flaky = summed(status="flaky", total=2, failed=1, message="exit code 1\nand more")
+    line = "//app:unit FLAKY, failed in 1 out of 2 attempts in 1.2s"
+    assert notes_of(flaky) == [Note("warning", "//app:unit", f"{line}\nexit code 1")]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +124,7 @@ def test_a_log_cannot_command_the_runner():
     assert github_frame()("t", "") != github_frame()("t", "")
 
 
-def test_the_job_summary_is_appended_and_markdown_in_names_and_logs_means_nothing(tmp_path, finished, tested):
+def test_the_job_summary_is_appended_and_markdown_in_names_and_logs_means_nothing(tmp_path, finished, summed):
     path = tmp_path / "summary.md"
     path.write_text("earlier\n")
     log = tmp_path / "log"
@@ -129,9 +133,9 @@ def test_the_job_summary_is_appended_and_markdown_in_names_and_logs_means_nothin
     for event in (
         begin(tmp_path),
         finished(1, "//a:<b>|`*", status="failed", exit_code=1, log=str(log)),
-        tested("//a|b:unit", "failed"),
+        summed("//a|b:unit", "failed"),
         Error(message="no *such* file", hint="<look>"),
-        end(tests_failed=1),
+        end(tests_failed=1, runs_failed=1),
     ):
         listener.on_event(event)
     listener.close()

@@ -134,16 +134,16 @@ def test_the_log_of_a_failed_test_is_shown_once_and_of_a_passed_one_when_asked_f
     failed = finished(1, "//app:unit", "Test", status="failed", exit_code=1, log=str(log))
     events = [failed, tested(status="failed", log=str(log))]
     assert shown(*events).count("expected 4, got 5") == 1
-    assert "expected" not in shown(*events, test_output="none")
+    assert "expected" not in shown(*events, test_output="summary")
     passed = [finished(1, "//app:unit", "Test", log=str(log)), tested(log=str(log))]
     assert shown(*passed) == ""
-    assert shown(*passed, test_output="all") == "//app:unit PASSED in 1.2s\nexpected 4, got 5\n"
+    assert shown(*passed, test_output="all") == "PASSED testing //app:unit\nexpected 4, got 5\n"
 
 
 def test_the_summary_counts_tests(shown):
-    end = done(success=False, exit_code=3, failed=1, tests_failed=1, tests_passed=4)
-    assert shown(end) == "failed: 1 test failed, 4 tests passed, 2 ran, 5 cached in 0.0s\n"
-    end = done(success=False, exit_code=1, failed=3, tests_failed=1)
+    end = done(success=False, exit_code=3, failed=3, tests_failed=1, runs_failed=3, tests_passed=4, tests_flaky=2)
+    assert shown(end) == "failed: 1 test failed, 4 tests passed (2 flaky), 2 ran, 5 cached in 0.0s\n"
+    end = done(success=False, exit_code=1, failed=3, tests_failed=1, runs_failed=1)
     assert shown(end) == "failed: 1 test failed, 2 failed, 2 ran, 5 cached in 0.0s\n"
 
 

@@ -55,10 +55,15 @@ class TargetAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class TestAttributes(TargetAttributes, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every target of type "test" may say besides; `timeout` overrides the default of `size`."""
+    """What every target of type "test" may say besides; `timeout` overrides the default of `size`.
+
+    `shard_count` processes share the cases of the test; a `flaky` one is tried up to three times.
+    """
 
     __test__ = False
 
     size: Literal["small", "medium", "large", "enormous"] = "medium"
     timeout: str | int | None = None
     args: tuple[str, ...] = ()
+    flaky: bool = False
+    shard_count: Annotated[int, Meta(ge=1, le=50)] = 1

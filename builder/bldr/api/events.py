@@ -62,7 +62,8 @@ class ActionFinished(Event, frozen=True, kw_only=True):
     """An action has its result. `cached`: nothing ran. `log` is the path of its raw output ("" where there was none).
 
     `status` is ok, failed (the command said no), violated (outputs or inputs not as declared), killed (a limit),
-    setup (the sandbox could not be made) or interrupted. `message` explains every status but ok.
+    setup (the sandbox could not be made) or interrupted. `message` explains every status but ok. `again`: a test that
+    failed and is tried once more; `attempt` counts from 1.
     """
 
     action_id: int
@@ -82,10 +83,25 @@ class ActionFinished(Event, frozen=True, kw_only=True):
     command: tuple[str, ...] = ()
     started_s: float = 0.0
     remaining: int = 0  # actions that still wait or run
+    attempt: int = 1
+    again: bool = False
+
+
+class TestOutput(Event, frozen=True, kw_only=True):
+    """What a running test has just printed, made safe to show; only where somebody asked to see it at once."""
+
+    __test__ = False
+
+    label: str
+    text: str
 
 
 class TestFinished(Event, frozen=True, kw_only=True):
-    """All runs of one test. `status` is passed, failed, timeout or not_run; `xml` is its own JUnit file, or ""."""
+    """One attempt at one shard of one run of a test: all of them count from 1, and `shard` is 0 where there are none.
+
+    `status` is passed, failed, timeout or not_run; `attempts` is how many there were. `log`, `xml` (the test's own JUnit
+    file) and `outputs` (its undeclared outputs, a directory) are paths, "" where it left none.
+    """
 
     __test__ = False
 
@@ -95,8 +111,34 @@ class TestFinished(Event, frozen=True, kw_only=True):
     duration_s: float
     run: int
     runs: int
+    shard: int = 0
+    shards: int = 0
+    attempt: int = 1
+    attempts: int = 1
     log: str = ""
     xml: str = ""
+    outputs: str = ""
+    message: str = ""
+
+
+class TestSummary(Event, frozen=True, kw_only=True):
+    """What came of a test as a whole, after all its `test_finished`.
+
+    `status` is passed, flaky (passed, but not at the first attempt), failed, timeout, not_run or not_built. `total`
+    counts what was to be done and `failed` what of it failed: attempts where one was repeated, else runs and shards.
+    """
+
+    __test__ = False
+
+    label: str
+    status: str
+    cached: bool
+    duration_s: float
+    runs: int = 1
+    shards: int = 0
+    total: int = 1
+    failed: int = 0
+    logs: tuple[str, ...] = ()  # of what failed
     message: str = ""
 
 
@@ -129,7 +171,10 @@ class Error(Event, frozen=True, kw_only=True):
 
 
 class BuildFinished(Event, frozen=True, kw_only=True):
-    """`ran`, `cached` and `failed` count actions; `exit_code` is what the process returns."""
+    """`ran`, `cached` and `failed` count actions; `exit_code` is what the process returns.
+
+    Of `failed`, `runs_failed` are runs of tests. `tests_flaky` are among `tests_passed`.
+    """
 
     success: bool
     exit_code: int
@@ -138,6 +183,9 @@ class BuildFinished(Event, frozen=True, kw_only=True):
     failed: int
     tests_passed: int = 0
     tests_failed: int = 0
+    tests_flaky: int = 0
+    tests_not_run: int = 0
+    runs_failed: int = 0
     duration_s: float = 0.0
 
 

@@ -51,7 +51,8 @@ def _display(out: TextIO, arguments: Namespace, environ: Mapping[str, str]) -> L
     verbosity = -1 if arguments.quiet else arguments.verbose
     test_output = getattr(arguments, "test_output", "errors")
     frame = _frame(environ)
-    if frame is None and verbosity >= 0 and out.isatty() and environ.get("TERM", "dumb") != "dumb":
+    is_drawn = frame is None and test_output != "streamed"  # what is drawn would stand between what tests print
+    if is_drawn and verbosity >= 0 and out.isatty() and environ.get("TERM", "dumb") != "dumb":
         from bldr.report.terminal import TerminalListener
 
         return TerminalListener(out, verbosity=verbosity, test_output=test_output)

@@ -11,6 +11,7 @@ from bldr.api.errors import BldrError, WorkspaceError
 from bldr.api.events import Listener
 from bldr.cli.listeners import make_listeners
 from bldr.cli.options import make_request
+from bldr.cli.test_options import can_be_foretold
 from bldr.session import Session
 from bldr.snapshot.request import COMMANDS, is_off, moves, request_key, twin_key
 from bldr.snapshot.wanted import Wanted
@@ -50,7 +51,7 @@ def _wanted_snapshot(arguments: Namespace, command: str, environ: Mapping[str, s
         return None
     if arguments.format != "text" or arguments.verbose or arguments.events or arguments.profile:
         return None
-    if command == "test" and (arguments.junit or arguments.no_cache_tests or arguments.test_output == "all"):
+    if command == "test" and not can_be_foretold(arguments):
         return None
     if "true" in (environ.get("GITHUB_ACTIONS"), environ.get("GITLAB_CI")):
         return None

@@ -104,18 +104,6 @@ def add_output_options(parser: "ArgumentParser") -> None:
     )
 
 
-def add_test_options(parser: "ArgumentParser") -> None:
-    """What only tests have."""
-    group = parser.add_argument_group("tests")
-    group.add_argument("--runs-per-test", metavar="N", type=positive, default=1, help="run every test N times")
-    group.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML")
-    group.add_argument(
-        "--test-output", choices=("errors", "all", "none"), default="errors", help="whose output to show"
-    )
-    group.add_argument("--test-arg", metavar="ARG", action="append", default=[], help="an argument for every test")
-    group.add_argument("--no-cache-tests", action="store_true", help="run tests also when their result is known")
-
-
 def make_request(
     arguments: "Namespace",
     environ: "Mapping[str, str]",
@@ -125,6 +113,7 @@ def make_request(
     run_args: tuple[str, ...] = (),
 ) -> "BuildRequest":
     """The request of one command. Raises BldrError for an environment variable that makes no sense."""
+    from bldr.cli.test_options import make_test_options
     from bldr.session import BuildRequest
 
     return BuildRequest(
@@ -137,10 +126,8 @@ def make_request(
         isolation=isolation(arguments, environ),
         limits=limits(arguments, environ),
         offline=arguments.offline,
-        runs_per_test=getattr(arguments, "runs_per_test", 1),
-        test_output=getattr(arguments, "test_output", "errors"),
+        tests=make_test_options(arguments),
         run_args=run_args,
-        cache_tests=not getattr(arguments, "no_cache_tests", False),
         materialize=getattr(arguments, "materialize", "top"),
     )
 

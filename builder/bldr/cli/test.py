@@ -3,7 +3,8 @@
 import sys
 from argparse import ArgumentParser, Namespace
 
-from bldr.cli.options import add_build_options, add_output_options, add_test_options
+from bldr.cli.options import add_build_options, add_output_options
+from bldr.cli.test_options import add_test_options
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -26,7 +27,6 @@ def run(arguments: Namespace) -> int:
         arguments,
         "test",
         patterns=patterns_of(arguments),
-        run_args=tuple(arguments.test_arg),
         listeners=(results,),
     ) as session:
         outcome = session.build()

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bldr.cli.options import add_build_options, add_test_options
+from bldr.cli.options import add_build_options
+from bldr.cli.test_options import add_test_options
 
 if TYPE_CHECKING:
     from bldr.watch.builder import Message
@@ -178,7 +179,9 @@ def _build(kept: "Kept", command: str, words: Sequence[str], root: str, started_
     report = {
         "exit_code": exit_code,
         "ran": kept.outcome.ran if kept.outcome else 0,
-        "remembered": not kept.remembers or (kept.snapshot is not None and kept.snapshot[1] >= order["as_of_ns"]),
+        "remembered": not kept.remembers
+        or bool(kept.outcome and not kept.outcome.is_repeatable)
+        or (kept.snapshot is not None and kept.snapshot[1] >= order["as_of_ns"]),
     }
     workspace = kept.workspace
     if workspace is not None and workspace is before and kept.plan is not None:

@@ -8,9 +8,11 @@ import msgspec
 
 from bldr.api.actions import Artifact, Platform
 from bldr.api.errors import CacheError, ExitCode
-from bldr.api.events import ActionFinished, ActionStarted, BuildFinished, TargetFinished, TestFinished
+from bldr.api.events import ActionFinished, ActionStarted, BuildFinished, TargetFinished
 from bldr.api.labels import Label
 from bldr.api.providers import Executable
+from bldr.execute.attempts import Attempts
+from bldr.execute.following import Following
 from bldr.execute.history import History
 from bldr.execute.loop import Loop
 from bldr.execute.materialize import OUTPUT_DIRECTORY, Outputs
@@ -22,9 +24,11 @@ from bldr.execute.sandboxed import Sandboxed
 from bldr.execute.slots import Slots, available_memory_bytes
 from bldr.execute.sources import Sources
 from bldr.execute.sysroot import Sysroots
+from bldr.execute.tests import Counts, Tests, count, summary_of
 from bldr.graph.actions import ActionGraph, ActionNode
 from bldr.graph.analysis import requested_files
 from bldr.graph.missing import missing_input_hint
+from bldr.graph.tests import Reuse, test_directory, why_not_reused
 from bldr.plan.entries import Entry
 from bldr.plan.schedule import remaining_path_s
 from bldr.report.stream import EventStream
@@ -52,7 +56,10 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class BuildOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. `outputs` are paths below the workspace by label, `executable` the program of the last label."""
+    """What came of it. `outputs` are paths below the workspace by label, `executable` the program of the last label.
+
+    `is_repeatable`: if nothing changes, nothing would run.
+    """
 
     exit_code: int
     ran: int
@@ -60,6 +67,7 @@ class BuildOutcome(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     outputs: dict[Label, tuple[str, ...]]
     executable: str = ""
+    is_repeatable: bool = True
 
 
 class Building:
@@ -77,8 +85,9 @@ class Building:
         *,
         jobs: int,
         keep_going: bool,
-        reuse_tests: bool,
+        reuse_tests: Reuse = "yes",
         materialize: Materialize = "top",
+        follow_tests: bool = False,
     ) -> None:
         self._plan = plan
         self._materialize = materialize
@@ -92,24 +101,29 @@ class Building:
         self._history = History(store, workspace.root)
         self._started_s: dict[int, float] = {}
         self._complete: dict[Label, bool] = {}
+        self._reuse_tests: Reuse = reuse_tests
+        self._following = Following(events.emit) if follow_tests else None
         self._ran = self._cached = self._failed = 0
+        self._is_repeatable = True
         self._isolation_missed = False
         sources = Sources(workspace, store)
         sources.prepare(_sources_of(plan.nodes))
+        opened = self._following.begin if self._following else None
         self._sandboxed = Sandboxed(
-            store, sources, Sysroots(store), platforms.choose, platforms.missing, self._on_started
+            store, sources, Sysroots(store), platforms.choose, platforms.missing, self._on_started, opened
         )
         needs = self._history.needs
         slots = Slots(jobs, available_memory_bytes() if needs else 0)
         limited = Limited(self._sandboxed, slots, remaining_path_s(plan.nodes, self._history.durations_s), needs)
-        cached = Cached(limited, store, self._history, platform, platforms.floor, reuse_tests=reuse_tests)
+        attempts = Attempts(limited, self._on_failed_attempt, self._on_ended_attempt)
+        cached = Cached(attempts, store, self._history, platform, platforms.floor, reuse_tests=reuse_tests)
         self._loop = Loop(
             plan.graph,
             plan.nodes,
             sources,
             (cached, limited, self._sandboxed),
             self._on_finished,
-            events.tick,
+            self._tick,
             keep_going=keep_going,
         )
         platforms.on_open(self._loop.add_launcher, events)
@@ -127,10 +141,13 @@ class Building:
             self._history.save()
             self._platforms.close()
             self._sandboxed.close()
+            if self._following:
+                self._following.close()
             self._store.flush()
+        self._tests = Tests(self._plan.tests, self._loop.outcomes, self._store)
         outputs, executable = self._write_outputs()
-        passed, failed_tests = self._tell_tests()
-        exit_code = self._exit_code(failed_tests, no_tests=is_test and not self._plan.tests)
+        counts = self._tell_tests()
+        exit_code = self._exit_code(counts.failed, no_tests=is_test and not self._plan.tests)
         self._events.emit(
             BuildFinished(
                 success=exit_code == ExitCode.OK,
@@ -138,8 +155,11 @@ class Building:
                 ran=self._ran,
                 cached=self._cached,
                 failed=self._failed,
-                tests_passed=passed,
-                tests_failed=failed_tests,
+                tests_passed=counts.passed,
+                tests_failed=counts.failed,
+                tests_flaky=counts.flaky,
+                tests_not_run=counts.not_run,
+                runs_failed=counts.runs_failed,
                 duration_s=round(self._events.now_s(), 6),
             )
         )
@@ -150,6 +170,7 @@ class Building:
             failed=self._failed,
             outputs=outputs,
             executable=executable,
+            is_repeatable=self._is_repeatable,
         )
 
     def _exit_code(self, failed_tests: int, *, no_tests: bool) -> int:
@@ -173,20 +194,40 @@ class Building:
                 action_id=node.index,
                 label=str(node.label),
                 mnemonic=node.action.mnemonic,
-                message=node.action.message,
+                message=node.action.message + (f" (attempt {work.attempt})" if work.attempt > 1 else ""),
                 reason=work.reason,
             )
         )
 
+    def _on_failed_attempt(self, work: Work, result: ActionResult) -> None:
+        """The test is tried again, and this is told as what it is."""
+        self._ran += 1
+        self._emit_finished(work, Outcome(result, cached=False), self._loop.unfinished, again=True)
+
+    def _on_ended_attempt(self, work: Work) -> None:
+        if self._following:
+            self._following.end(work)
+
+    def _tick(self) -> None:
+        if self._following:
+            self._following.tick()
+        self._events.tick()
+
     def _on_finished(self, work: Work, outcome: Outcome, remaining: int) -> None:
-        node, result = work.node, self._with_hint(work, outcome.result)
+        result = self._with_hint(work, outcome.result)
+        outcome = msgspec.structs.replace(outcome, result=result)
         if outcome.cached:
             self._cached += 1
         else:
             self._ran += 1
-            save_record(self._store, self._root, work, result)
+            save_record(self._store, self._root, work, outcome)
+        self._is_repeatable &= not (outcome.earlier or why_not_reused(work.node, self._reuse_tests))
         self._failed += not result.is_ok and result.status != "interrupted"
         self._isolation_missed |= result.status == "isolation"
+        self._emit_finished(work, outcome, remaining)
+
+    def _emit_finished(self, work: Work, outcome: Outcome, remaining: int, *, again: bool = False) -> None:
+        node, result = work.node, outcome.result
         self._events.emit(
             ActionFinished(
                 action_id=node.index,
@@ -206,6 +247,8 @@ class Building:
                 command=node.action.argv,
                 started_s=self._started_s.get(node.index, 0.0),
                 remaining=remaining,
+                attempt=work.attempt if again else len(outcome.earlier) + 1,
+                again=again,
             )
         )
 
@@ -251,6 +294,10 @@ class Building:
                 executable = self._outputs.path(program.program.path)
         if is_written:
             wanted.update((output.path, output) for output in self._made_besides() if entries.get(output.path))
+            for label, left in self._tests.files().items():
+                directory = test_directory(label)
+                entries[directory] = left
+                wanted[directory] = Artifact(directory, label, is_directory=True)
             self._outputs.write((artifact, entries[path]) for path, artifact in wanted.items())
         self._store.flush()
         if self._events.wants(TargetFinished):
@@ -259,41 +306,38 @@ class Building:
         return written, executable
 
     def _made_besides(self) -> Iterator[Artifact]:
-        """What is to be written although it is no output of what was asked for."""
-        runs = (node for nodes in self._plan.tests.values() for node in nodes)
-        for node in self._plan.nodes if self._materialize == "all" else runs:
-            yield from node.action.outputs
+        """What is to be written although it is no output of what was asked for; what tests leave is looked at apart."""
+        if self._materialize == "all":
+            for node in self._plan.nodes:
+                if node.test is None:
+                    yield from node.action.outputs
 
-    def _tell_tests(self) -> tuple[int, int]:
-        """One event for every run of every test; returns how many runs passed and failed."""
-        passed = failed = 0
+    def _tell_tests(self) -> Counts:
+        """One event for every attempt at every part of every test, and then one for the test."""
+        summaries, finished = [], []
         for label, nodes in self._plan.tests.items():
-            for node in nodes:
-                outcome = self._loop.outcomes.get(node.index)
-                status = _test_status(outcome)
-                passed += status == "passed"
-                failed += status in ("failed", "timeout")
-                if status == "not_run":
-                    self._complete[label] = False
-                xml = node.action.outputs[0].path
-                result = outcome.result if outcome else None
-                self._events.emit(
-                    TestFinished(
-                        label=str(label),
-                        status=status,
-                        cached=outcome.cached if outcome else False,
-                        duration_s=result.duration_s if result else 0.0,
-                        run=node.test_run,
-                        runs=len(nodes),
-                        log=self._log_path(result) if result else "",
-                        xml=self._outputs.path(xml) if self._is_written(xml) else "",
-                        message=result.message if result else self._why_not_run(node),
-                    )
-                )
-        return passed, failed
+            attempts = self._tests.finished(label, self._written, self._why_not_run)
+            for event in attempts:
+                self._events.emit(event)
+            is_built = all(needed.is_ok for node in nodes for needed in self._needed_by(node))
+            summary = summary_of(attempts, is_built=is_built)
+            if any(event.status == "not_run" for event in attempts):
+                self._complete[label] = False
+            self._events.emit(summary)
+            summaries.append(summary)
+            finished += attempts
+        return count(summaries, finished)
 
-    def _is_written(self, path: str) -> bool:
-        return self._materialize != "none" and bool(self._loop.entries.get(path))
+    def _needed_by(self, node: ActionNode) -> Iterator[ActionResult]:
+        """The results of what failed among the actions that a node needs."""
+        for needed in self._plan.graph.needed(node.deps):
+            outcome = self._loop.outcomes.get(needed.index)
+            if outcome is not None:
+                yield outcome.result
+
+    def _written(self, tree_path: str) -> str:
+        """Where a file of a test stands in the folder of outputs; "" where nothing is written there."""
+        return self._outputs.path(tree_path) if self._materialize != "none" else ""
 
     def _why_not_run(self, node: ActionNode) -> str:
         for needed in self._plan.graph.needed(node.deps):
@@ -301,15 +345,6 @@ class Building:
             if outcome is not None and not outcome.result.is_ok:
                 return f'"{needed.label}", which it needs, was not built'
         return "interrupted" if self._loop.interrupted else "the build stopped at a failure before it: -k goes on"
-
-
-def _test_status(outcome: Outcome | None) -> str:
-    if outcome is None or outcome.result.status in ("setup", "isolation", "interrupted"):
-        return "not_run"
-    result = outcome.result
-    if result.is_ok:
-        return "passed"
-    return "timeout" if result.verdict is not None and result.verdict.limit == "wall-time" else "failed"
 
 
 def _sources_of(nodes: Sequence[ActionNode]) -> list[str]:

@@ -75,7 +75,7 @@ def limit_hint(node: ActionNode, verdict: Verdict) -> str:
             "no action may make this call; find out what makes it, or let the call fail instead of the action: "
             f'on_violation = "deny" in the table hermetic of "{node.label}" (or --on-violation=deny)'
         )
-    if node.test_run and limit == "wall-time" and limit not in node.permissions.resources.required:
+    if node.test is not None and limit == "wall-time" and limit not in node.permissions.resources.required:
         return f'raise "size" or "timeout" of "{node.label}", or find out what hangs'
     kind = KINDS.get(limit)
     if kind is None:

@@ -61,6 +61,11 @@ class Loop:
         self.interrupted = False
         self._killed = False
 
+    @property
+    def unfinished(self) -> int:
+        """How many actions still wait or run."""
+        return self._unfinished
+
     def add_launcher(self, launcher: Launcher) -> None:
         """Listen to a launcher that was opened for this build."""
         self._selector.register(launcher.fileno(), selectors.EVENT_READ, launcher)
@@ -126,10 +131,10 @@ class Loop:
 
     def _finish(self, work: Work, outcome: Outcome) -> None:
         node = work.node
-        if node.test_run or not outcome.result.is_ok:
+        if node.test is not None or not outcome.result.is_ok:
             self.outcomes[node.index] = outcome  # of the rest nothing is asked later, and there may be very many
         self._unfinished -= 1
-        if outcome.result.is_ok or node.test_run:
+        if outcome.result.is_ok or node.test is not None:
             for output in node.action.outputs:
                 self.entries[output.path] = outcome.result.entries_of(output)
         if outcome.result.is_ok:
@@ -137,7 +142,7 @@ class Loop:
                 self._missing[user] -= 1
                 if not self._missing[user]:
                     self._ready.append(user)
-        elif not self._keep_going and not node.test_run:
+        elif not self._keep_going and node.test is None:
             self._stop()
         self._finished(work, outcome, self._unfinished)
 

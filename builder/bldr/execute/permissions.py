@@ -1,5 +1,6 @@
 """Permissions: what a target's actions may use, merged from command line, environment, target, package, workspace."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -36,9 +37,19 @@ an error, wherever it runs."""
 def merge_permissions(target: Target, asked: HermeticSettings) -> Permissions:
     """`asked` are the settings of the command line and the environment; the target's are merged over its package's and
     workspace's already. A limit that nobody set has its hermetic default, and is not demanded."""
-    attributes = target.attributes
-    timeout_s = test_timeout_s(attributes) if isinstance(attributes, TestAttributes) else None
-    return _merged(target.hermetic, asked, timeout_s)
+    return _merged(target.hermetic, asked, None)
+
+
+def test_permissions(target: Target, asked: HermeticSettings, timeouts: Mapping[str, str | int]) -> Permissions:
+    """The same for the runs of a test, which end after a while. `timeouts` are those of the command line, by size; what
+    the test itself says is nearer to it than what its package and its workspace say of all actions."""
+    attributes, settings = target.attributes, target.hermetic
+    assert isinstance(attributes, TestAttributes)
+    if attributes.size in timeouts:
+        asked = msgspec.structs.replace(asked, timeout=timeouts[attributes.size])
+    if attributes.timeout is not None and attributes.hermetic.timeout is None and settings.timeout is not None:
+        settings = msgspec.structs.replace(settings, timeout=None)
+    return _merged(settings, asked, test_timeout_s(attributes))
 
 
 @lru_cache(maxsize=1024)  # most targets say nothing of their own, and share what their package says

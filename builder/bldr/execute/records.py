@@ -5,7 +5,7 @@ import xxhash
 
 from bldr.execute.limits import LimitUse, limit_uses
 from bldr.execute.result import ActionResult
-from bldr.execute.runners import Work
+from bldr.execute.runners import Outcome, Work
 from bldr.store.store import Store
 
 
@@ -19,11 +19,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     result: ActionResult
     limit_uses: tuple[LimitUse, ...] = ()  # what was used is known of the whole result only
+    message: str = ""
+    earlier: tuple[ActionResult, ...] = ()
+    """The attempts at a test that failed before this one."""
 
 
-def save_record(store: Store, workspace_root: str, work: Work, result: ActionResult) -> None:
+def save_record(store: Store, workspace_root: str, work: Work, outcome: Outcome) -> None:
     """Remember that `work` ran."""
-    node = work.node
+    node, result = work.node, outcome.result
     record = Record(
         label=str(node.label),
         mnemonic=node.action.mnemonic,
@@ -32,6 +35,8 @@ def save_record(store: Store, workspace_root: str, work: Work, result: ActionRes
         reason=work.reason,
         result=msgspec.structs.replace(result, outputs=()),
         limit_uses=limit_uses(result),
+        message=node.action.message,
+        earlier=tuple(msgspec.structs.replace(one, outputs=()) for one in outcome.earlier),
     )
     store.memo.put(_key(workspace_root, node.name), msgspec.msgpack.encode(record))
 

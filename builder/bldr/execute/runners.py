@@ -16,6 +16,7 @@ from bldr.execute.history import History, Past
 from bldr.execute.result import ActionResult, decode_checked, encode
 from bldr.execute.slots import Demand, Slots, demand_of
 from bldr.graph.actions import ActionNode
+from bldr.graph.tests import Reuse, why_not_reused
 from bldr.hermetic.policy import covers
 from bldr.plan.entries import Entry
 from bldr.plan.explain import differences, summary
@@ -33,13 +34,15 @@ class Work(msgspec.Struct, frozen=True):
     tools: tuple[Entry, ...]
     reason: str = ""
     key: str = ""
+    attempt: int = 1
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What came of an action, and whether it had to run for it."""
+    """What came of an action, and whether it had to run for it; `earlier` are its attempts that failed before."""
 
     result: ActionResult
     cached: bool
+    earlier: tuple[ActionResult, ...] = ()
 
 
 Done = Callable[[Work, Outcome], None]
@@ -99,7 +102,7 @@ class Cached:
         platform: Platform,
         floor: Callable[[ActionNode], Isolation],
         *,
-        reuse_tests: bool = True,
+        reuse_tests: Reuse = "yes",
     ) -> None:
         self._inner = inner
         self._store = store
@@ -131,7 +134,8 @@ class Cached:
 
     def _look_up(self, works: Sequence[Work]) -> tuple[dict[int, ActionResult], dict[int, str]]:
         """The stored results that will do, and for the rest the reasons; by the index of the nodes."""
-        asked = [work for work in works if self._reuse_tests or not work.node.test_run]
+        refused = {work.node.index: why for work in works if (why := why_not_reused(work.node, self._reuse_tests))}
+        asked = [work for work in works if work.node.index not in refused]
         keys = self._keys(asked)
         stored = self._store.results.get_many(key for some in keys.values() for key in some)
         floors = [self._floor(work.node) for work in asked]
@@ -148,8 +152,7 @@ class Cached:
                 if not lost or not self._store.blobs.lost(result.blobs()):
                     found[index] = result
                     break
-        unasked = (work.node.index for work in works if work.node.index not in keys)
-        reasons = dict.fromkeys(unasked, "cached test results are not wanted")
+        reasons = refused
         if len(found) < len(asked):
             missed = [work for work in asked if work.node.index not in found]
             reasons.update(self._reasons(missed, keys, offers))
@@ -203,8 +206,11 @@ class Cached:
 
     def _keep(self, work: Work, outcome: Outcome, done: Done) -> None:
         result = outcome.result
-        if result.is_ok:
-            self._store.results.put(self._new_key(work, result), result.isolation, encode(result), result.blobs())
+        if result.is_ok and outcome.earlier:
+            self._history.failed(work.node.name, f"it passed only at attempt {len(outcome.earlier) + 1}")
+        elif result.is_ok:
+            if work.node.test is None or not work.node.test.always:
+                self._store.results.put(self._new_key(work, result), result.isolation, encode(result), result.blobs())
             seen = record(work.node, self._platform, work.inputs, work.tools)
             self._history.ran(work.node.name, seen, result.reads, result.usage)
         elif result.status != "interrupted":
@@ -271,6 +277,11 @@ class Limited:
         self._passed_over = 0 if is_first else self._passed_over + 1
         self._slots.take(demand)
         self._inner.run(work, lambda work, outcome: self._finish(work, outcome, demand, done))
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more starts."""
+        return self._stopped
 
     def stop(self) -> Sequence[Work]:
         """Start nothing more; returns what was still waiting."""

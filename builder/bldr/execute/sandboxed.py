@@ -50,8 +50,8 @@ class _Running(msgspec.Struct):
 class Sandboxed:
     """Runs actions in the sandboxes of `launchers`; the loop calls `reap` when one of them has something to say.
 
-    `choose` picks the launcher for an action, `missing` names what of the demanded isolation was not reached, and
-    `started` hears of every action that really starts.
+    `choose` picks the launcher for an action, `missing` names what of the demanded isolation was not reached,
+    `started` hears of every action that really starts, and `opened` of the file that what it prints goes to.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Sandboxed:
         choose: Callable[[ActionNode], tuple[Sandbox, Launcher]],
         missing: Callable[[ActionNode, Isolation], Sequence[str]],
         started: Callable[[Work], None],
+        opened: Callable[[Work, str], None] | None = None,
     ) -> None:
         self._store = store
         self._sources = sources
@@ -69,6 +70,7 @@ class Sandboxed:
         self._choose = choose
         self._missing = missing
         self._started = started
+        self._opened = opened
         self._running: dict[int, _Running] = {}
         self._launchers: dict[int, Launcher] = {}
         self._interrupted = False
@@ -89,6 +91,8 @@ class Sandboxed:
             result = ActionResult(status="setup", exit_code=1, message=error.message, hint=error.hint)
             done(work, Outcome(result, cached=False))
             return
+        if self._opened is not None:
+            self._opened(work, stage.log)
         self._running[self._next] = _Running(work, done, stage, sandbox)
         self._launchers[self._next] = launcher
         resources = work.node.permissions.resources

@@ -241,7 +241,9 @@ class Stages:
 def wanted_of(node: ActionNode, inputs: Sequence[Entry]) -> Wanted:
     """What the tree of an action is to hold: its files by path, and directories that outputs need."""
     directories = {"", *(parent for output in node.action.outputs for parent in parents(output.path))}
-    directories.update(path for path in node.optional_outputs if not path.endswith(".xml"))
+    directories.update(
+        output.path for output in node.action.outputs if output.is_directory and output.path in node.optional_outputs
+    )
     leaves = {}
     for entry in inputs:
         if entry.hash or entry.link:

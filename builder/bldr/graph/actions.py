@@ -27,6 +27,30 @@ class Permissions(msgspec.Struct, frozen=True, kw_only=True):
     on_violation: Literal["deny", "kill"] = "deny"
 
 
+class TestPart(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of a test an action does: the shard of the run, both counted from 1, and without shards 0 of 0.
+
+    It may be tried `attempts` times until it passes. `stem` is the directory of everything that it leaves.
+    """
+
+    __test__ = False
+
+    stem: str
+    run: int = 1
+    runs: int = 1
+    shard: int = 0
+    shards: int = 0
+    attempts: int = 1
+    always: str = ""  # the tag for whose sake its result is neither used again nor stored
+
+    @property
+    def words(self) -> str:
+        """What sets it apart from the other parts; "" where it is all there is."""
+        words = [f"shard {self.shard} of {self.shards}"] if self.shards else []
+        words += [f"run {self.run} of {self.runs}"] if self.runs > 1 else []
+        return ", ".join(words)
+
+
 class ActionNode(msgspec.Struct, frozen=True, kw_only=True):
     """One action in its place: whose it is, what serves it, and which other actions must be done before."""
 
@@ -40,7 +64,7 @@ class ActionNode(msgspec.Struct, frozen=True, kw_only=True):
     deps: tuple[int, ...]
     optional_outputs: frozenset[str] = frozenset()
     exclusive: bool = False  # nothing else runs while it does
-    test_run: int = 0  # counts from 1 for the runs of a test; 0: not a test
+    test: TestPart | None = None
 
     @property
     def name(self) -> str:

@@ -1,22 +1,81 @@
-"""Test actions: one run of one test, with the environment of Bazel's test protocol."""
+"""Test actions: one for each shard of each run of a test, with the environment of Bazel's test protocol.
 
-from bldr.api.actions import Action, Artifact
+https://bazel.build/reference/test-encyclopedia
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from bldr.api.actions import TREE_ROOT, Action, Artifact
 from bldr.api.attributes import TestAttributes
 from bldr.api.labels import Label
 from bldr.api.providers import TestInfo
-from bldr.graph.actions import ActionGraph, ActionNode, Permissions
+from bldr.graph.actions import ActionGraph, ActionNode, Permissions, TestPart
 from bldr.graph.analysis import Toolchains, action_env
 from bldr.load.targets import Target
 from bldr.load.units import parse_duration
 
 TIMEOUTS_S = {"small": 60.0, "medium": 300.0, "large": 900.0, "enormous": 3600.0}
+FLAKY_ATTEMPTS = 3
+ALWAYS_RUN = ("external", "no-cache")
+"""Tags of tests that depend on more than their inputs: they run always, and what came of it is not stored."""
+
+Reuse = Literal["no", "auto", "yes"]
+"""Whether results of earlier runs will do; `auto`: unless somebody asked for several runs, which no memory replaces."""
 
 
-def test_outputs(label: Label, run: int, runs: int) -> tuple[Artifact, Artifact]:
-    """The test's own XML report and its directory of undeclared outputs; both may be missing after a run."""
-    suffix = f".run{run}" if runs > 1 else ""
-    stem = f"{label.directory}/{label.name}.test{suffix}".lstrip("/")
-    return Artifact(f"{stem}/test.xml", label), Artifact(f"{stem}/outputs", label, is_directory=True)
+class TestOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says of tests. `attempts` counts for every test where it is said, else flaky ones have 3.
+
+    `alone`: one at a time, and none in shards, so that what it prints can be shown while it runs. `timeouts` are by size, as
+    durations are written. Filters are words to have and, after a minus, not to have; `filter` is handed to the tests to choose cases.
+    """
+
+    __test__ = False
+
+    runs: int = 1
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    filter: str = ""
+    attempts: int | None = None
+    alone: bool = False
+    timeouts: dict[str, str | int] = {}
+    tags: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
+    build_tests_only: bool = False
+    reuse: Reuse = "auto"
+
+
+def test_directory(label: Label) -> str:
+    """Where everything that runs of the test leave is kept, below the folder of outputs."""
+    return f"{label.directory}/{label.name}.test".lstrip("/")
+
+
+def is_wanted(attributes: TestAttributes, options: TestOptions) -> bool:
+    """Whether the filters let the test through."""
+    return _passes(options.tags, attributes.tags) and _passes(options.sizes, (attributes.size,))
+
+
+def _passes(words: tuple[str, ...], has: tuple[str, ...]) -> bool:
+    wanted = [word for word in words if not word.startswith("-")]
+    if any(word.startswith("-") and word[1:] in has for word in words):
+        return False
+    return not wanted or any(word in has for word in wanted)
+
+
+def why_not_reused(node: ActionNode, reuse: Reuse) -> str:
+    """Why the stored result of a node will not do, whatever it is; "" where it will."""
+    part = node.test
+    if part is None:
+        return ""
+    if part.always:
+        return f'a test tagged "{part.always}" always runs'
+    if reuse == "no":
+        return "cached test results are not wanted"
+    return "it was asked for several runs" if reuse == "auto" and part.runs > 1 else ""
 
 
 def add_test_runs(
@@ -26,27 +85,28 @@ def add_test_runs(
     permissions: Permissions,
     inherited_env: dict[str, str],
     handler: str,
-    runs: int,
-    extra_args: tuple[str, ...] = (),
+    options: TestOptions,
 ) -> list[ActionNode]:
-    """Append `runs` test actions of `target` to `graph` and return their nodes.
+    """Append the test actions of `target` to `graph` and return their nodes.
 
-    Runs beyond the first differ by TEST_RUN_NUMBER, which is in the key, so that each is a run of its own.
+    They differ by their variables and the places of their outputs, which are in the key, so that each is one of its own.
     """
     info = graph.targets[target.label].providers[TestInfo]
     attributes = target.attributes
     assert isinstance(info, TestInfo) and isinstance(attributes, TestAttributes)
     found = tuple(toolchains(name) for name in info.toolchains)
     nodes = []
-    for run in range(1, runs + 1):
-        xml, outputs = test_outputs(target.label, run, runs)
+    for part in _parts(target.label, attributes, options):
+        xml, outputs = Artifact(f"{part.stem}/test.xml", target.label), _outputs(target.label, part)
+        marks = tuple(Artifact(path, target.label) for path in (shard_mark(part), premature_mark(part)) if path)
         action = Action(
-            argv=(*_command(info), *attributes.args, *extra_args),
+            argv=(*_command(info), *attributes.args, *options.args),
             inputs=info.inputs,
-            outputs=(xml, outputs),
+            outputs=(xml, outputs, *marks),
             mnemonic="Test",
-            message=f"testing {target.label}" + (f" (run {run} of {runs})" if runs > 1 else ""),
-            env=_protocol(target.label, info, xml, outputs, run, runs),
+            message=f"testing {target.label}" + (f" ({part.words})" if part.words else ""),
+            env=_protocol(target.label, attributes, info.env, part, permissions, options),
+            files=info.files,
             tools=info.tools,
             toolchains=info.toolchains,
         )
@@ -56,16 +116,47 @@ def add_test_runs(
             action=action,
             handler=handler,
             toolchains=found,
-            env=action_env(action, found, attributes, inherited_env),
+            env=_with(action_env(action, found, attributes, inherited_env, graph.env), options.env),
             permissions=permissions,
             deps=graph.producers((*action.inputs, *action.tools)),
-            optional_outputs=frozenset((xml.path, outputs.path)),
-            exclusive="exclusive" in attributes.tags,
-            test_run=run,
+            optional_outputs=frozenset(output.path for output in action.outputs),
+            exclusive=options.alone or "exclusive" in attributes.tags,
+            test=part,
         )
         graph.add(node)
         nodes.append(node)
     return nodes
+
+
+def _parts(label: Label, attributes: TestAttributes, options: TestOptions) -> list[TestPart]:
+    shards = 0 if options.alone or attributes.shard_count == 1 else attributes.shard_count
+    attempts = options.attempts or (FLAKY_ATTEMPTS if attributes.flaky else 1)
+    always = next((tag for tag in ALWAYS_RUN if tag in attributes.tags), "")
+    top = test_directory(label)
+    found = []
+    runs = options.runs
+    for run in range(1, runs + 1):
+        for shard in range(1, shards + 1) if shards else (0,):
+            words = [f"shard_{shard}_of_{shards}"] if shards else []
+            words += [f"run_{run}_of_{runs}"] if runs > 1 else []
+            stem = f"{top}/{'_'.join(words)}" if words else top
+            part = TestPart(stem=stem, run=run, runs=runs, shard=shard, shards=shards, attempts=attempts, always=always)
+            found.append(part)
+    return found
+
+
+def _outputs(label: Label, part: TestPart) -> Artifact:
+    return Artifact(f"{part.stem}/outputs", label, is_directory=True)
+
+
+def shard_mark(part: TestPart) -> str:
+    """The file by which a sharded test says that it does its share and no more; "" where there are no shards."""
+    return f"{part.stem}/shard.status" if part.shards else ""
+
+
+def premature_mark(part: TestPart) -> str:
+    """The file that a test makes when it begins and removes at its end: one that is left tells of an exit between."""
+    return f"{part.stem}/premature.exit"
 
 
 def _command(info: TestInfo) -> tuple[str, ...]:
@@ -77,22 +168,45 @@ def _command(info: TestInfo) -> tuple[str, ...]:
     return (program, *rest)
 
 
-def _protocol(label: Label, info: TestInfo, xml: Artifact, outputs: Artifact, run: int, runs: int) -> dict[str, str]:
-    root = "${BLDR_ROOT}"
+def _protocol(
+    label: Label,
+    attributes: TestAttributes,
+    own: Mapping[str, str],
+    part: TestPart,
+    permissions: Permissions,
+    options: TestOptions,
+) -> dict[str, str]:
     env = {
-        "TEST_SRCDIR": root,
-        "RUNFILES_DIR": root,
+        "TEST_SRCDIR": TREE_ROOT,
+        "RUNFILES_DIR": TREE_ROOT,
         "TEST_WORKSPACE": "build",
         "TEST_TARGET": str(label),
+        "TEST_SIZE": attributes.size,
         "TEST_TMPDIR": "/tmp",  # noqa: S108  # the sandbox's own
-        "XML_OUTPUT_FILE": f"{root}/{xml.path}",
-        "TEST_UNDECLARED_OUTPUTS_DIR": f"{root}/{outputs.path}",
+        "XML_OUTPUT_FILE": f"{TREE_ROOT}/{part.stem}/test.xml",
+        "TEST_UNDECLARED_OUTPUTS_DIR": f"{TREE_ROOT}/{part.stem}/outputs",
+        "TEST_PREMATURE_EXIT_FILE": f"{TREE_ROOT}/{premature_mark(part)}",
         "BAZEL_TEST": "1",
-        **info.env,
+        **own,
     }
-    if runs > 1:
-        env["TEST_RUN_NUMBER"] = str(run)
+    if permissions.resources.wall_time_s is not None:
+        env["TEST_TIMEOUT"] = str(math.ceil(permissions.resources.wall_time_s))
+    if part.runs > 1:
+        env["TEST_RUN_NUMBER"] = env["TEST_RANDOM_SEED"] = str(part.run)
+    if part.shards:
+        status = f"{TREE_ROOT}/{shard_mark(part)}"
+        for prefix in ("TEST", "GTEST"):  # googletest has names of its own for these three
+            env[f"{prefix}_TOTAL_SHARDS"] = str(part.shards)
+            env[f"{prefix}_SHARD_INDEX"] = str(part.shard - 1)
+            env[f"{prefix}_SHARD_STATUS_FILE"] = status
+    if options.filter:
+        env["TESTBRIDGE_TEST_ONLY"] = options.filter
     return env
+
+
+def _with(env: tuple[tuple[str, str], ...], more: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The command line wins over what a target says."""
+    return tuple(sorted({**dict(env), **more}.items())) if more else env
 
 
 def test_timeout_s(attributes: TestAttributes) -> float:

@@ -16,7 +16,7 @@ from typing import NamedTuple, TextIO
 import msgspec
 
 from bldr.api.actions import TREE_ROOT
-from bldr.api.events import ActionFinished, ActionStarted, BuildFinished, BuildStarted, Error, Event, TestFinished
+from bldr.api.events import ActionFinished, ActionStarted, BuildFinished, BuildStarted, Error, Event, TestSummary
 from bldr.api.events import Warning as WarningEvent
 from bldr.report import sentences
 from bldr.report.text import duration, excerpt
@@ -50,8 +50,9 @@ def notes_of(event: Event, title: str = "") -> list[Note]:
         return [Note("error", "bldr", _with_hint(event.message, event.hint), event.file, event.line, event.column)]
     if isinstance(event, WarningEvent):
         return [Note("warning", event.kind, _with_hint(event.message, event.hint), event.file, event.line)]
-    if isinstance(event, TestFinished) and event.status not in ("passed", "not_run"):
-        return [Note("error", event.label, sentences.test_line(event))]
+    if isinstance(event, TestSummary) and event.status in ("failed", "timeout", "flaky"):
+        level = "warning" if event.status == "flaky" else "error"
+        return [Note(level, event.label, "\n".join([sentences.test_line(event), *event.message.splitlines()[:1]]))]
     if not isinstance(event, ActionFinished) or event.status in ("ok", "interrupted") or event.mnemonic == "Test":
         return []
     notes = _diagnostics(excerpt(event.log).text, title) if event.log else []
@@ -193,17 +194,17 @@ class _Summary:
     def __init__(self) -> None:
         self._command = ""
         self._failures: list[tuple[str, str]] = []
-        self._tests: list[TestFinished] = []
+        self._tests: list[TestSummary] = []
         self._finished: BuildFinished | None = None
 
     def add(self, event: Event, title: str) -> None:
         if isinstance(event, BuildStarted):
             self._command = " ".join(["bldr", event.command, *event.patterns])
-        elif isinstance(event, TestFinished) and event.status != "passed":
+        elif isinstance(event, TestSummary) and event.status != "passed":
             self._tests.append(event)
         elif isinstance(event, Error):
             self._failures.append(("\n".join(sentences.problem(event)), ""))
-        elif isinstance(event, ActionFinished) and event.status not in ("ok", "interrupted"):
+        elif isinstance(event, ActionFinished) and event.status not in ("ok", "interrupted") and not event.again:
             self._failures.append((sentences.failure(event, title), event.log))
         elif isinstance(event, BuildFinished):
             self._finished = event
@@ -216,7 +217,10 @@ class _Summary:
             lines += [_plain(sentences.summary(self._finished)), ""]
         if self._tests:
             lines += ["| test | result | time |", "| --- | --- | --- |"]
-            lines += [f"| {_code(test.label)} | {test.status} | {duration(test.duration_s)} |" for test in self._tests]
+            lines += [
+                f"| {_code(test.label)} | {test.status.replace('_', ' ')} | {duration(test.duration_s)} |"
+                for test in self._tests
+            ]
             lines.append("")
         for first, log in self._failures[:SHOWN_ANNOTATIONS]:
             lines += [_plain(first), ""]

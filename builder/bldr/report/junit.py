@@ -3,7 +3,8 @@
 There is no one standard. What is written here lies in the intersection of the schemas in use (the one that Ant's
 report task produces and the stricter reading of it, the one of Jenkins' xUnit plugin): no attribute on `testsuites`,
 all attributes and the elements `properties`, `system-out` and `system-err` on every suite, at most one outcome in a
-case.
+case. Where a test was tried again, the attempts that failed stand beside it as Surefire writes them (`flakyFailure` in a
+case that passed in the end, `rerunFailure` in one that did not), which other readers pass over.
 """
 
 import os
@@ -16,6 +17,7 @@ from typing import NamedTuple, NoReturn
 
 from bldr.api.errors import BldrError
 from bldr.api.events import ActionFinished, Event, TestFinished
+from bldr.report.sentences import part_of_test
 from bldr.report.text import excerpt, sanitize
 
 OWN_XML_BYTES = 16 << 20
@@ -35,6 +37,7 @@ class Case(NamedTuple):
     kind: str = ""
     message: str = ""
     text: str = ""
+    reruns: tuple["Case", ...] = ()  # attempts that failed as well
 
 
 def _refuse(path: str, why: str) -> NoReturn:
@@ -73,6 +76,8 @@ class JUnitListener:
         suites = ElementTree.Element("testsuites")
         for number, (label, runs) in enumerate(sorted(self._runs.items())):
             properties = {"cached": "true" if all(run.cached for run in runs) else "false"}
+            if any(run.attempts > 1 for run in runs):
+                properties["attempts"] = str(max(run.attempts for run in runs))
             properties |= _use(self._ends.get(label, []))
             suites.append(_suite(number, label, runs, properties, self._started, self._host))
         ElementTree.indent(suites)
@@ -103,7 +108,10 @@ def _use(ends: list[ActionFinished]) -> dict[str, str]:
 def _suite(
     number: int, label: str, runs: list[TestFinished], properties: dict[str, str], started: str, host: str
 ) -> ElementTree.Element:
-    cases = [case for run in runs for case in _cases(run)]
+    parts: dict[tuple[int, int], list[TestFinished]] = {}
+    for run in runs:
+        parts.setdefault((run.run, run.shard), []).append(run)
+    cases = [case for attempts in parts.values() for case in _merged([(run, _cases(run)) for run in attempts])]
     count = {outcome: sum(case.outcome == outcome for case in cases) for outcome in _OUTCOMES}
     package, _, name = label.rpartition(":")
     suite = ElementTree.Element(
@@ -124,10 +132,39 @@ def _suite(
         ElementTree.SubElement(listed, "property", name=name, value=_clean(value))
     for case in cases:
         suite.append(_case(case))
-    logs = [excerpt(run.log).text for run in runs if run.log]
-    ElementTree.SubElement(suite, "system-out").text = _clean("".join(logs))
+    ElementTree.SubElement(suite, "system-out").text = _clean("".join(_log(run) for run in runs if run.log))
     ElementTree.SubElement(suite, "system-err")
     return suite
+
+
+def _log(run: TestFinished) -> str:
+    part = part_of_test(run)
+    return (f"--- {part}\n" if part else "") + excerpt(run.log).text
+
+
+def _merged(attempts: list[tuple[TestFinished, list[Case]]]) -> list[Case]:
+    """The cases of one part: as the last attempt has them, with what went wrong in the attempts before it."""
+    last, cases = attempts[-1]
+    failed: dict[tuple[str, str], list[Case]] = {}
+    for _, earlier in attempts[:-1]:
+        for case in earlier:
+            if case.outcome in ("failure", "error"):
+                failed.setdefault((case.class_name, case.name), []).append(case)
+    merged = []
+    for case in cases:
+        before = failed.pop((case.class_name, case.name), [])
+        if before and case.outcome in ("failure", "error"):
+            first, *rest = [*before, case]
+            merged.append(first._replace(reruns=tuple(rest)))
+        else:
+            merged.append(case._replace(reruns=tuple(before)))
+    for before in failed.values():  # what the last attempt says nothing of: one that crashed has told no cases
+        first, *rest = before
+        if last.status == "passed":
+            merged.append(Case(first.name, first.class_name, first.duration_s, reruns=tuple(before)))
+        else:
+            merged.append(first._replace(reruns=tuple(rest)))
+    return merged
 
 
 def _case(case: Case) -> ElementTree.Element:
@@ -139,6 +176,11 @@ def _case(case: Case) -> ElementTree.Element:
     elif case.outcome:
         outcome = ElementTree.SubElement(element, case.outcome, type=_clean(case.kind), message=_clean(case.message))
         outcome.text = _clean(case.text)
+    word = "rerun" if case.outcome in ("failure", "error") else "flaky"
+    for rerun in case.reruns:
+        name = f"{word}{rerun.outcome.capitalize()}"
+        again = ElementTree.SubElement(element, name, type=_clean(rerun.kind), message=_clean(rerun.message))
+        ElementTree.SubElement(again, "stackTrace").text = _clean(rerun.text)
     return element
 
 
@@ -159,7 +201,8 @@ def _cases(run: TestFinished) -> list[Case]:
         "not_run": ("error", "not run"),
     }.get(run.status, ("error", run.status))
     message = sanitize(run.message).strip() or (f"the test {kind}" if kind == "failed" else kind)
-    return [*cases, Case(name + suffix, class_name, run.duration_s, outcome, kind, message if outcome else "")]
+    whole = f"{name} (shard {run.shard} of {run.shards}){suffix}" if run.shards else name + suffix
+    return [*cases, Case(whole, class_name, run.duration_s, outcome, kind, message if outcome else "")]
 
 
 def read_cases(path: str, class_name: str) -> list[Case]:

@@ -10,6 +10,7 @@ from bldr.api.events import (
     Error,
     Event,
     TestFinished,
+    TestOutput,
 )
 from bldr.api.events import Warning as WarningEvent
 from bldr.report import sentences
@@ -32,7 +33,7 @@ class PlainListener:
     """Writes lines to `out`. `verbosity`: -1 failures only, 0 with warnings and the summary, 1 every action that ran
     and what was used most, 2 also what was served from the cache and why the rest was not."""
 
-    kinds = (ActionStarted, ActionFinished, TestFinished, Error, WarningEvent, BuildFinished)
+    kinds = (ActionStarted, ActionFinished, TestFinished, TestOutput, Error, WarningEvent, BuildFinished)
 
     def __init__(
         self, out: Out, *, verbosity: int = 0, test_output: str = "errors", frame: LogFrame | None = None
@@ -43,7 +44,6 @@ class PlainListener:
         self._frame = frame
         self._titles: dict[int, str] = {}
         self._use = MostUse()
-        self._shown_logs: set[str] = set()
         self.errors_shown: set[str] = set()
 
     def on_event(self, event: Event) -> None:
@@ -56,6 +56,9 @@ class PlainListener:
             self._action_finished(event)
         elif isinstance(event, TestFinished):
             self._test_finished(event)
+        elif isinstance(event, TestOutput):
+            self._out.write(event.text)
+            self._out.flush()
         elif isinstance(event, Error):
             self.errors_shown.add(event.message)
             self._write(sentences.problem(event))
@@ -80,21 +83,20 @@ class PlainListener:
             return
         if event.status != "ok":
             lines = [sentences.failure(event, title), *sentences.reasons(event.message, event.hint)]
-            hidden = event.mnemonic == "Test" and self._test_output == "none"
+            hidden = event.mnemonic == "Test" and self._test_output in ("summary", "streamed")
             self._write(lines, "" if hidden else event.log, title)
         elif self._verbosity >= (2 if event.cached else 1):
             self._write([f"{title} (cached)" if event.cached else f"{title} ({event.duration_s:.1f}s)"])
 
     def _test_finished(self, event: TestFinished) -> None:
-        """Tests that failed were shown as actions already, and `bldr test` prints the results at its end."""
-        wanted = self._test_output == "all" or (self._test_output == "errors" and event.status != "passed")
-        if event.log and wanted and event.log not in self._shown_logs:
-            self._write([sentences.test_line(event)], event.log, event.label)
+        """What failed was shown as an action already, and `bldr test` prints the results at its end."""
+        if event.log and self._test_output == "all" and event.status == "passed":
+            part = sentences.part_of_test(event)
+            self._write([f"PASSED testing {event.label}{f' ({part})' if part else ''}"], event.log, event.label)
 
     def _write(self, lines: list[str], log: str = "", title: str = "") -> None:
         text = "".join(f"{line}\n" for line in lines)
         if log:
-            self._shown_logs.add(log)
             shown = excerpt(log).text
             before, after = self._frame(title, shown) if self._frame and shown else ("", "")
             text += before + shown + after

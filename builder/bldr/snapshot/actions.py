@@ -43,7 +43,6 @@ class _Written(msgspec.Struct, frozen=True, array_like=True):
     deps: tuple[int, ...]
     optional_outputs: frozenset[str]
     exclusive: bool
-    test_run: int
     toolchains: tuple[str, ...]
     outputs: dict[str, tuple[Entry, ...]]
     labels: tuple[int, ...]
@@ -85,7 +84,6 @@ class Actions:
             deps=found.deps,
             optional_outputs=found.optional_outputs,
             exclusive=found.exclusive,
-            test_run=found.test_run,
         )
         return Piece(node, found.toolchains, found.outputs, found.labels)
 
@@ -167,7 +165,6 @@ def write(
             deps,
             node.optional_outputs,
             node.exclusive,
-            node.test_run,
             tuple(toolchain.name for toolchain in node.toolchains),
             outputs,
             labels,

@@ -149,7 +149,6 @@ def _building(part: "_Part", edit: Edit, store: Store, platforms: Platforms, eve
         events,
         jobs=head["jobs"] or os.cpu_count() or 1,
         keep_going=head["keep_going"],
-        reuse_tests=True,
     )
     building.assume(part.known, head["total"] - len(part.pieces))
     events.emit(AnalysisFinished(targets=len(part.asked), actions=len(part.pieces), tests=0))

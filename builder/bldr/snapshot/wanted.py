@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bldr.api.events import BuildFinished, Event, TestFinished
+from bldr.api.events import BuildFinished, Event, TestSummary
 from bldr.api.events import Warning as WarningEvent
 
 
@@ -19,18 +19,18 @@ class Wanted(msgspec.Struct, frozen=True):
 class Heard:
     """Listens to a build for what the next one would print, and for what makes it one that cannot be foretold."""
 
-    kinds = (WarningEvent, TestFinished, BuildFinished)
+    kinds = (WarningEvent, TestSummary, BuildFinished)
 
     def __init__(self) -> None:
         self.warnings = 0
-        self.tests: list[TestFinished] = []
+        self.tests: list[TestSummary] = []
         self.finished: BuildFinished | None = None
 
     def on_event(self, event: Event) -> None:
         """Keep what counts."""
         if isinstance(event, WarningEvent):
             self.warnings += 1
-        elif isinstance(event, TestFinished):
+        elif isinstance(event, TestSummary):
             self.tests.append(event)
         elif isinstance(event, BuildFinished):
             self.finished = event

@@ -11,7 +11,6 @@ import sys
 import time
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 
 import msgspec
 
@@ -21,6 +20,7 @@ from bldr.execute.materialize import OUTPUT_DIRECTORY
 from bldr.execute.sources import signature
 from bldr.execute.walk import walk
 from bldr.graph.analysis import requested_files
+from bldr.graph.tests import test_directory
 from bldr.graph.toolchains import HostToolchains
 from bldr.load.directories import Directory, Kind
 from bldr.load.workspace import Workspace
@@ -323,8 +323,7 @@ class _Proofs:
         self._add_inode(top)
         wanted = [path.removeprefix(f"{OUTPUT_DIRECTORY}/") for paths in self._built.outcome.outputs.values()
                   for path in paths]  # fmt: skip
-        runs = chain.from_iterable(self._built.plan.tests.values())
-        wanted += [output.path for node in runs for output in node.action.outputs]
+        wanted += [test_directory(label) for label in self._built.plan.tests]
         held = {f"{top}/{entry.path}": entry for path in wanted for entry in self._built.entries.get(path, ())}
         self._held.update(held)
         newer: dict[str, os.stat_result] = {}
@@ -393,7 +392,7 @@ def _said(wanted: Wanted, built: Built) -> dict[str, str]:
         msgspec.structs.replace(finished, ran=0, cached=finished.ran + finished.cached, duration_s=0.0, time_s=0.0)
     )
     tests = [msgspec.structs.replace(test, cached=True) for test in built.heard.tests]
-    lines = [sentences.test_line(test) for test in sorted(tests, key=lambda test: (test.label, test.run))]
+    lines = [sentences.test_line(test) for test in sorted(tests, key=lambda test: test.label)]
     return {
         "summary": "" if wanted.is_quiet else summary.removesuffix(_WHEN_NOTHING_RAN),
         "stdout": "" if wanted.is_quiet else "".join(f"{line}\n" for line in lines),
