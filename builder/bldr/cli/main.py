@@ -282,17 +282,17 @@ def _end_at_once_when_interrupted() -> None:
     end with us. While actions run the loop has handlers of its own. An exception instead of an end could be raised
     inside a library's C code: msgspec crashes when that happens while it reads a type.
     """
-    import signal
+    import _signal  # the C half: the other one imports enum, which takes a third of the interpreter's own start
 
     def end(_number: int, _frame: object) -> None:
         os.write(2, b"interrupted\n")
         os._exit(INTERRUPTED)
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
+        number = getattr(_signal, name, None)
         try:
-            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                signal.signal(number, end)
+            if number is not None and _signal.getsignal(number) in (_signal.SIG_DFL, _signal.default_int_handler):
+                _signal.signal(number, end)
         except ValueError:  # not the main thread: an embedder keeps its own handlers
             return
 

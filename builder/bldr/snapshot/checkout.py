@@ -324,10 +324,10 @@ def _start(share: "list[int]", work: "Callable[[int], Seen]") -> tuple[int, int]
         os.close(writing)
         return child, reading
     try:
-        import signal
+        import _signal
 
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(name, signal.SIG_DFL)  # the parent says that it was interrupted
+        for name in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
+            _signal.signal(name, _signal.SIG_DFL)  # the parent says that it was interrupted
         _write_all(writing, files.encoded({index: work(index) for index in share}))
         os._exit(0)
     finally:

@@ -97,12 +97,12 @@ def differing_by_two(
 
 
 def _prove_second(half: "memoryview", first: int, unsettled: "Collection[Place]", writing: int) -> None:
-    import signal
+    import _signal
 
     from bldr.snapshot.files import decoded, encoded
 
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, signal.SIG_DFL)  # the parent says that it was interrupted
+    for name in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
+        _signal.signal(name, _signal.SIG_DFL)  # the parent says that it was interrupted
     answer = memoryview(encoded(differing(decoded(half), first, unsettled)))
     while answer:
         answer = answer[os.write(writing, answer) :]
