@@ -1,0 +1,9 @@
+package words
+
+import "testing"
+
+func TestWhiteSpaceOfAnyKindSeparates(t *testing.T) {
+	if got := split(" a\tb\nc "); len(got) != 3 {
+		t.Errorf("split into %q", got)
+	}
+}
