@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -188,3 +189,13 @@ def shared_cache(tmp_path_factory):
 @pytest.fixture
 def project(tmp_path, shared_cache):
     return Project(tmp_path, shared_cache)
+
+
+@pytest.fixture(scope="session")
+def node():
+    """Skips what needs a node that the toolchain takes."""
+    if shutil.which("node") is None:
+        pytest.skip("there is no node here")
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.strip("v\n").partition(".")[0]) < 20:
+        pytest.skip("the node here is older than version 20")

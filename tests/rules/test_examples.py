@@ -100,6 +100,7 @@ def test_java(example):
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm here")
+@pytest.mark.usefixtures("node")
 def test_javascript(example, monkeypatch):
     """Needs the registry that npm is configured for."""
     asked = subprocess.run(["npm", "config", "get", "registry"], capture_output=True, text=True, check=True)

@@ -1,6 +1,5 @@
 """JavaScript run by a real node in real sandboxes."""
 
-import shutil
 import subprocess
 
 import pytest
@@ -8,10 +7,7 @@ import pytest
 from bldr.testing import Edit, HandlerContract
 from bldr_javascript.handler import JavaScriptHandler
 
-pytestmark = [
-    pytest.mark.full,
-    pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here"),
-]
+pytestmark = [pytest.mark.full, pytest.mark.usefixtures("node")]
 
 
 def targets(language):
