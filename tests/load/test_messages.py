@@ -351,7 +351,7 @@ CASES = {
     ),
     "unknown tables": case(
         'typo = 1\n[targets.app]\ntype = "library"\n[app]\ntype = "library"\n',
-        'Builderfile:1:1: unknown table "typo"\nhint: the tables are: external, hermetic, target and workspace\n'
+        'Builderfile:1:1: unknown table "typo"\nhint: the tables are: config, external, hermetic, target, toolchain and workspace\n'
         'Builderfile:2:1: unknown table "targets"\nhint: did you mean "target"?\n'
         'Builderfile:4:1: unknown table "app"\nhint: the table of a target is [target.app]',
     ),

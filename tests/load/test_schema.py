@@ -114,7 +114,7 @@ def test_it_is_json_without_null_and_the_same_every_time(registry):
     text = json.dumps(json_schema(registry))
     assert "null" not in text
     assert text == json.dumps(json_schema(registry))
-    assert re.findall(r'"\$defs": \{"(\w+)"', text) == ["ExternalTable"]
+    assert re.findall(r'"\$defs": \{"(\w+)"', text) == ["ConfigTable"]
 
 
 def test_attributes_may_be_named_as_words_of_the_schema_are(registry):

@@ -21,10 +21,10 @@ from bldr.load.units import parse_duration
 from bldr.load.validate import Mistake, describe_value, dotted, find_mistakes
 from bldr.load.visibility import PRIVATE, PUBLIC, Visibility, VisibilityError, parse_visibility
 
-ROOT_TABLES = frozenset(("workspace", "external"))
+ROOT_TABLES = frozenset(("config", "external", "toolchain", "workspace"))
 """Tables that only the Builderfile at a workspace's root may have."""
 
-_TABLES = ("external", "hermetic", "target", "workspace")
+_TABLES = ("config", "external", "hermetic", "target", "toolchain", "workspace")
 _NO_NAMES = frozenset(("", ".", "..", "...", "all"))
 _NUL_ESCAPE = re.compile(r"\\(?:u0000|U00000000|x00)")
 
@@ -77,10 +77,10 @@ class _Reader:
     def _refuse_table(self, key: str) -> None:
         if key in ROOT_TABLES:
             message = f"[{key}] belongs into the Builderfile at the root of the workspace"
-            hint = "move it there" if key == "external" else "remove it"
+            hint = "remove it" if key == "workspace" else "move it there"
         else:
             message = f'unknown table "{key}"'
-            hint = suggest(key, _TABLES) or "the tables are: external, hermetic, target and workspace"
+            hint = suggest(key, _TABLES) or f"the tables are: {', '.join(_TABLES[:-1])} and {_TABLES[-1]}"
             if isinstance(self.source.data[key], dict) and "type" in self.source.data[key]:
                 hint = f"the table of a target is [target.{key}]"
         self.problems.append(self.source.problem((key,), message, hint))

@@ -12,6 +12,7 @@ from bldr.api.attributes import HermeticSettings, TargetAttributes
 from bldr.api.errors import PluginError
 from bldr.api.handlers import Handler
 from bldr.guard import described
+from bldr.load.configurations import ConfigTable
 from bldr.load.externals import ExternalTable
 from bldr.load.locks import LockEntry
 from bldr.load.suggest import suggest
@@ -99,6 +100,10 @@ class Schemas:
                 )
         return layout
 
+    def languages(self) -> set[str]:
+        """All that handlers build."""
+        return {language for _, language in self._handlers if language is not None}
+
     def explain_unknown(self, name: str, table: dict[str, Any]) -> Mistake:
         """Why no handler serves a target's table. Its type and language, where given, are texts."""
         type, language = table.get("type"), table.get("language")
@@ -157,10 +162,12 @@ def json_schema(registry: Handlers) -> dict[str, Any]:
     """
     pairs = sorted(registry.handlers, key=lambda key: (key[0], key[1] or ""))
     structs = [registry.handlers[key].handler.attributes(key[0]) for key in pairs]
-    shared: list[type[msgspec.Struct]] = [HermeticSettings, ExternalTable, WorkspaceTable]
+    shared: list[type[msgspec.Struct]] = [HermeticSettings, ExternalTable, WorkspaceTable, ConfigTable]
     references, made = msgspec.json.schema_components([*shared, *structs], ref_template="#/$defs/{name}")
     definitions = {name: _as_toml(definition) for name, definition in made.items()}
-    hermetic, external, workspace = references[: len(shared)]
+    hermetic, external, workspace, config = references[: len(shared)]
+    languages = sorted({language for _, language in pairs if language is not None})
+    definitions[_name_in(config)]["properties"]["flags"]["propertyNames"] = {"enum": languages}
     definitions[_name_in(external)]["oneOf"] = [
         {"required": ["sha256", "url"]},
         {"required": ["sha256", "pypi"]},
@@ -181,6 +188,7 @@ def json_schema(registry: Handlers) -> dict[str, Any]:
         "properties": {
             "workspace": workspace,
             "hermetic": hermetic,
+            "config": {"type": "object", "additionalProperties": config},
             "external": {"type": "object", "additionalProperties": external},
             "target": {"type": "object", "additionalProperties": {"oneOf": targets} if targets else False},
         },

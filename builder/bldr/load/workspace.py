@@ -7,8 +7,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 import msgspec
 
 from bldr.api.attributes import HermeticSettings
+from bldr.api.configuration import Configuration
 from bldr.api.errors import Problem, WorkspaceError
 from bldr.api.labels import Label, parse_label
+from bldr.load.configurations import read_configurations
 from bldr.load.directories import CACHE_TAG, Boundary, Directory, Kind, walk
 from bldr.load.externals import ExternalSource, read_external
 from bldr.load.glob import is_normal_path
@@ -167,6 +169,11 @@ class Workspace:
         externals = source.data.get("external", {})
         if not isinstance(externals, dict):
             message = f'"external" must be a table of sources, not {describe_value(externals)}'
+        tables = source.data.get("config", {})
+        self.configurations, mistakes = read_configurations(tables, self._schemas.languages())
+        for mistake in mistakes:
+            who = f'config "{mistake.path[0]}"' if mistake.path else ""
+            problems += to_problems(source, who, ("config", *mistake.path[:1]), [mistake._replace(path=mistake.path[1:])])
             hint = "write a table for each source: [external.NAME]"
             return [*problems, source.problem(("external",), message, hint)]
         for name, external_table in externals.items():
