@@ -106,8 +106,8 @@ def test_what_the_command_line_says_of_tests(bldr, fake, monkeypatch):
     monkeypatch.delenv("NOWHERE", raising=False)
     words = [
         "--runs-per-test=4", "--test-output=streamed", "--no-cache-tests", "--test-arg=-x", "--test-filter=a*",
-        "--test-env=A=1=2", "--test-env=HERE", "--test-env=NOWHERE", "--flaky-attempts=5", "--test-timeout=1m,2m,3m,500ms",
-        "--test-tag-filters=fast,-slow", "--test-size-filters=-enormous", "--build-tests-only",
+        "--test-env=A=1=2", "--test-env=HERE", "--test-env=NOWHERE", "--flaky-attempts=5", "--build-tests-only",
+        "--test-timeout=1m,2m,3m,500ms", "--test-tag-filters=fast,-slow", "--test-size-filters=-enormous",
     ]  # fmt: skip
     assert bldr("test", *words).code == 0
     assert fake.request.tests == TestOptions(

@@ -181,3 +181,36 @@ def test_what_the_runs_of_a_test_used_is_a_property(report, tested, finished):
         },
         {"cached": "false"},
     ]
+
+
+def case_of(name, inside=""):
+    return f"<testcase name='{name}' classname='C'>{inside}</testcase>"
+
+
+def test_attempts_that_failed_stand_in_the_cases_that_they_concern(report, tested, tmp_path):
+    def attempt(number, status, *cases):
+        path = tmp_path / f"{number}.xml"
+        path.write_text(f"<testsuite>{''.join(cases)}</testsuite>")
+        return tested(status=status, attempt=number, attempts=3, xml=str(path) if cases else "", message="crashed")
+
+    bad = "<failure message='no' type='T'>line 3</failure>"
+    first = attempt(1, "failed", case_of("late", bad), case_of("never", bad), case_of("good"))
+    crashed = attempt(2, "failed")
+    root = report(first, crashed, attempt(3, "passed", case_of("late"), case_of("never"), case_of("good")))
+    tags = {case.get("name"): [child.tag for child in case] for case in root[0].iter("testcase")}
+    assert tags == {"late": ["flakyFailure"], "never": ["flakyFailure"], "good": [], "unit": ["flakyFailure"]}
+    assert root[0].find("testcase/flakyFailure").get("message") == "no"
+    assert root[0].findtext("testcase/flakyFailure/stackTrace") == "line 3"
+    assert root[0].get("failures") == "0"
+    root = report(first, crashed, attempt(3, "failed", case_of("late"), case_of("never", bad), case_of("good")))
+    tags = {case.get("name"): [child.tag for child in case] for case in root[0].iter("testcase")}
+    assert tags == {"late": ["flakyFailure"], "never": ["failure", "rerunFailure"], "good": [], "unit": ["failure"]}
+    assert root[0].get("failures") == "2"
+
+
+def test_shards_that_say_nothing_are_cases_of_their_own(report, tested):
+    root = report(*(tested(shard=shard, shards=2, run=run, runs=2) for run in (1, 2) for shard in (1, 2)))
+    assert len(root) == 1
+    assert sorted(outcomes(root[0])) == [
+        f"unit (shard {shard} of 2) (run {run} of 2)" for shard in (1, 2) for run in (1, 2)
+    ]

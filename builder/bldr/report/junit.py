@@ -3,8 +3,8 @@
 There is no one standard. What is written here lies in the intersection of the schemas in use (the one that Ant's
 report task produces and the stricter reading of it, the one of Jenkins' xUnit plugin): no attribute on `testsuites`,
 all attributes and the elements `properties`, `system-out` and `system-err` on every suite, at most one outcome in a
-case. Where a test was tried again, the attempts that failed stand beside it as Surefire writes them (`flakyFailure` in a
-case that passed in the end, `rerunFailure` in one that did not), which other readers pass over.
+case. Where a test was tried again, the attempts that failed stand in its cases as Surefire writes them (`flakyFailure`
+where it passed in the end, `rerunFailure` where it did not), which other readers pass over.
 """
 
 import os

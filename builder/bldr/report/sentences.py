@@ -50,7 +50,7 @@ def part_of_test(event: TestFinished) -> str:
 
 
 def test_line(event: TestSummary) -> str:
-    """One line for one test: `//:a PASSED in 0.3s`, `//:a (cached) PASSED in 0.3s`, `//:a FAILED in 2 out of 4 shards`."""
+    """One line for one test: `//:a (cached) PASSED in 0.3s`, `//:b FAILED in 2 out of 4 shards in 1.0s`."""
     words = {"not_run": "NO STATUS", "not_built": "FAILED TO BUILD", "flaky": "FLAKY, failed"}
     word = words.get(event.status, event.status.upper())
     if event.status in ("not_run", "not_built"):
