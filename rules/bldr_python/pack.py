@@ -16,7 +16,7 @@ import os
 import re
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 TREE = ".tree"
@@ -34,12 +34,15 @@ def main(program: str, spec_path: str, start_path: str) -> int:
     with open(program, "wb") as made:
         made.write(_SHEBANG)
         with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
-            for name in sorted(entries):
+            for name in sorted({*entries, *_directories(entries)}):
+                if name.endswith("/"):
+                    _add(archive, name, b"", 0o40755)
+                    continue
                 with open(entries[name], "rb") as source:
                     content = source.read()
                 digest.update(b"%s\0%d\0%s" % (name.encode(), len(content), content))
                 native = native or _NATIVE.search(name) is not None
-                _add(archive, name, content, os.access(entries[name], os.X_OK))
+                _add(archive, name, content, 0o100755 if os.access(entries[name], os.X_OK) else 0o100644)
             told = {
                 "main": spec["main"],
                 "call": spec["call"],
@@ -48,7 +51,7 @@ def main(program: str, spec_path: str, start_path: str) -> int:
             }
             with open(start_path, encoding="utf-8") as file:
                 start = file.read()
-            _add(archive, "__main__.py", f"{start}\n\nstart({told!r})\n".encode(), False)
+            _add(archive, "__main__.py", f"{start}\n\nstart({told!r})\n".encode(), 0o100644)
     os.chmod(program, 0o755)  # noqa: S103  # a program for everybody
     return 0
 
@@ -84,10 +87,20 @@ def _files(path: str) -> Iterator[str]:
             yield os.path.join(directory, name)
 
 
-def _add(archive: zipfile.ZipFile, name: str, content: bytes, executable: bool) -> None:
+def _directories(names: Iterable[str]) -> set[str]:
+    """All directories, which Python looks for where a package has no `__init__.py`."""
+    found: set[str] = set()
+    for name in names:
+        while "/" in name:
+            name = name.rpartition("/")[0]
+            found.add(f"{name}/")
+    return found
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes, mode: int) -> None:
     entry = zipfile.ZipInfo(name, _EPOCH)
     entry.create_system = 3  # Unix, wherever it is packed
-    entry.external_attr = (0o100755 if executable else 0o100644) << 16
+    entry.external_attr = mode << 16
     archive.writestr(entry, content)
 
 

@@ -76,7 +76,8 @@ def own_info(attributes: AnyPythonAttributes, context: Context) -> PythonInfo:
             places = ", ".join(attributes.imports) or "none"
             hint = "modules of another package belong to a library there, which is one of the deps"
             context.fail(f'"{source.path}" is in none of the directories of "imports" ({places})', hint, "sources")
-    return PythonInfo(sources=sources, import_roots=roots if sources else (), runtime=context.files("data"))
+    data = context.files("data")  # native modules are among it
+    return PythonInfo(sources=sources, import_roots=roots if sources or data else (), runtime=data)
 
 
 def root_of(path: str, roots: Iterable[str]) -> str | None:
