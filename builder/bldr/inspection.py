@@ -10,7 +10,7 @@ import msgspec
 from bldr.api.errors import BldrError, CacheError, IsolationError, PluginError, ToolchainError
 from bldr.api.labels import Label
 from bldr.api.sandbox import Probe, Verdict
-from bldr.execute.building import Building, Plan
+from bldr.execute.building import Building
 from bldr.execute.history import History
 from bldr.execute.limits import LimitUse
 from bldr.execute.records import Record, load_record
@@ -87,7 +87,7 @@ class DoctorReport(msgspec.Struct, frozen=True, kw_only=True):
 def explain(session: "Session", labels: Sequence[Label]) -> list[Explanation]:
     """Walk the actions in order without running any. What waits for an action that must run says so."""
     plan = session.plan(labels, tests=True)
-    history = History(session.store, session.root)
+    history = History(session.store, session.memory)
     sources = Sources(session.workspace, session.store)
     nothing: Runner = _NoRunner()
     cached = Cached(nothing, session.store, history, session.platform, session.platforms.floor)
@@ -121,7 +121,7 @@ def _explain_one(
         return [f"must run: {reason}"]
     for output in node.action.outputs:
         entries[output.path] = result.entries_of(output)
-    record = load_record(session.store, session.root, node.name)
+    record = load_record(session.store, session.memory, node.name)
     last = f"; it last ran because: {record.reason}" if record else ""
     return [f"up to date{last}"]
 
@@ -131,7 +131,7 @@ def log_entries(session: "Session", labels: Sequence[Label]) -> list[LogEntry]:
     plan = session.plan(labels, tests=True)
     entries = []
     for node in plan.graph.nodes:
-        record = load_record(session.store, session.root, node.name) if node.label in labels else None
+        record = load_record(session.store, session.memory, node.name) if node.label in labels else None
         if record is not None:
             entries.append(_log_entry(session, record))
     return entries
@@ -178,7 +178,7 @@ def shell(session: "Session", labels: Sequence[Label]) -> int:
         raise BldrError(f'the target "{label}" has no actions', "bldr query 'kind(executable, //...)'")
     failed = [node for node in own if _failed(session, node)]
     node = failed[0] if failed else own[-1]
-    needed = Plan(plan.graph, (), {}, plan.graph.needed(node.deps))
+    needed = msgspec.structs.replace(plan, labels=(), tests={}, nodes=plan.graph.needed(node.deps))
     building = Building(
         needed,
         session.workspace,
@@ -197,7 +197,7 @@ def shell(session: "Session", labels: Sequence[Label]) -> int:
 
 
 def _failed(session: "Session", node: ActionNode) -> bool:
-    record = load_record(session.store, session.root, node.name)
+    record = load_record(session.store, session.memory, node.name)
     return record is not None and not record.result.is_ok
 
 

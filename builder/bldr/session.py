@@ -14,13 +14,14 @@ import msgspec
 
 from bldr.api.actions import Platform
 from bldr.api.attributes import HermeticSettings, TestAttributes
+from bldr.api.configuration import Configuration
 from bldr.api.errors import BldrError, WorkspaceError
 from bldr.api.events import AnalysisFinished, BuildFinished, BuildStarted, Error, Listener, TargetAnalyzed
 from bldr.api.events import Warning as WarningEvent
 from bldr.api.labels import Label
 from bldr.api.providers import TestInfo
 from bldr.execute.building import Building, BuildOutcome, Materialize, Plan
-from bldr.execute.materialize import OUTPUT_DIRECTORY, clean_outputs
+from bldr.execute.materialize import OUTPUT_DIRECTORY, clean_outputs, memory_of, output_directory
 from bldr.execute.permissions import merge_permissions, test_permissions
 from bldr.execute.platforms import Platforms
 from bldr.execute.workspace_lock import workspace_lock
@@ -35,6 +36,7 @@ from bldr.load.bringing import Bringing
 from bldr.load.workspace import Workspace, find_root, load_workspace
 from bldr.plugins import Registry, load_plugins
 from bldr.report.stream import EventStream
+from bldr.load.configurations import choose
 from bldr.snapshot.files import forget_all
 from bldr.snapshot.wanted import Heard, Wanted
 from bldr.store.gc import GcReport
@@ -62,6 +64,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: Wanted | None = None
 
 
+    config: str = ""
 class Session:
     """An open workspace, its store and its listeners. Used as a context manager, by one thread."""
 
@@ -117,6 +120,16 @@ class Session:
     @property
     def graph(self) -> TargetGraph:
         """The resolved targets."""
+    @property
+    def configuration(self) -> Configuration:
+        """What the targets are to be made into. Raises BldrError for a name that the workspace does not have."""
+        return choose(self.request.config, self.workspace.configurations)
+
+    @property
+    def memory(self) -> str:
+        """By what records and durations of the workspace and its configuration are told apart from others."""
+        return memory_of(self.root, output_directory(self.configuration.name))
+
         if self._graph is None:
             self._graph = build_target_graph(self.workspace, sorted(self._repositories))
         return self._graph
@@ -128,10 +141,10 @@ class Session:
         return "" if inside == "." else inside.replace(os.sep, "/")
 
     def labels(self, patterns: Sequence[str] | None = None) -> tuple[Label, ...]:
-        """What patterns (or those of the request) name."""
+        """What patterns (or those of the request) name; of suites, the tests that they stand for."""
         patterns = self.request.patterns if patterns is None else patterns
         self.include(repositories_of(patterns))
-        return expand_patterns(self.graph, patterns, self.package)
+        return without_suites(self.graph, expand_patterns(self.graph, patterns, self.package))
 
     def include(self, repositories: set[str]) -> None:
         """From here on all targets of these external sources are in the graph, not only those that others name."""
@@ -153,6 +166,8 @@ class Session:
         )
         options = self.request.tests
         if tests and options.build_tests_only:
+            self.configuration,
+            [output_directory(name).rpartition("/")[2].casefold() for name in self.workspace.configurations],
             labels = [label for label in labels if self._is_wanted_test(label)]
         actions = analyzer.analyze(labels)
         for who, text in analyzer.guard.printed.items():
@@ -173,7 +188,7 @@ class Session:
                     options,
                 )
                 wanted.extend(node.index for node in runs[label])
-        return Plan(actions, tuple(labels), runs, actions.needed(wanted))
+        return Plan(actions, tuple(labels), runs, actions.needed(wanted), output_directory(self.configuration.name))
 
     def _is_wanted_test(self, label: Label) -> bool:
         attributes = self.graph.target(label).attributes
@@ -184,7 +199,7 @@ class Session:
     def clean(self) -> None:
         """Remove the outputs in the workspace; the cache stays."""
         with workspace_lock(self.root, self._waiting):
-            clean_outputs(self.root)
+            clean_outputs(self.root, self.configuration.name)
 
     def gc(self, max_size_bytes: int | None = None, max_age_s: float | None = None) -> GcReport:
         """Shrink the cache. What was taken is to be missed by the next build, so snapshots go too."""
@@ -277,6 +292,7 @@ class Session:
             },
         )
         with contextlib.suppress(OSError):
+                "out": plan.directory,
             (keep if outcome.exit_code == 0 and outcome.is_repeatable else forget)(wanted, built)
 
     @property

@@ -8,6 +8,7 @@ from bldr_cc.attributes import AnyCcAttributes
 from bldr_cc.providers import first_of_each
 from bldr_cc.sources import Kind, kind_of
 
+_MODES = {"default": (), "debug": ("-O0", "-g"), "release": ("-O2", "-DNDEBUG")}
 _MACHINE_FLAGS = ("-march=native", "-mtune=native", "-mcpu=native")
 _NAMES = {Kind.C: "C", Kind.CXX: "C++", Kind.ASSEMBLER: "assembler"}
 
@@ -38,13 +39,19 @@ def compile_settings(
     return CompileSettings(toolchain, info.headers, arguments, attributes.env, position_independent)
 
 
+def configured_flags(context: Context, *, cxx: bool) -> tuple[str, ...]:
+    """What the configuration adds to the flags of all targets: compilers and linkers are given it."""
+    return context.configuration.flags_of("c++" if cxx else "c")
+
+
 def _check_flags(attributes: AnyCcAttributes, context: Context) -> None:
-    for flag in attributes.flags:
+    configured = {*configured_flags(context, cxx=False), *configured_flags(context, cxx=True)}
+    for flag in (*attributes.flags, *sorted(configured)):
         if flag in _MACHINE_FLAGS:
             context.fail(
                 f'"{flag}" makes the result depend on the machine that builds',
                 f'name the processor: "{flag.partition("=")[0]}=x86-64-v2"',
-                "flags",
+                "flags" if flag in attributes.flags else "",
             )
     for attribute, defines in (("defines", attributes.defines), ("local_defines", attributes.local_defines)):
         for define in defines:
@@ -79,6 +86,8 @@ def compile_source(source: Artifact, settings: CompileSettings, context: Context
         compiler,
         *_reproducible(made.path, attributes),
         *(("-fPIC",) if settings.position_independent else ()),
+        *_MODES[context.configuration.mode],
+        *configured_flags(context, cxx=kind is Kind.CXX),
         *settings.arguments,
         *(("-MD", "-MF", depfile) if depfile else ()),
         "-c",

@@ -4,6 +4,7 @@ import posixpath
 
 from bldr.api import Action, Artifact, CcInfo, Context, Toolchain
 from bldr_cc.attributes import AnyCcAttributes
+from bldr_cc.compile import configured_flags
 from bldr_cc.providers import first_of_each, last_of_each
 
 _ARGUMENTS_MAX_BYTES = 32 * 1024  # longer lists go through a parameter file
@@ -24,7 +25,7 @@ def check_link_flags(attributes: AnyCcAttributes, context: Context) -> None:
 def archive(objects: tuple[Artifact, ...], attributes: AnyCcAttributes, context: Context) -> Action:
     """A static library: no time stamps, owners or modes (D), with an index (s)."""
     made = context.declare_file(_library_name(context, "a"))
-    head = (_archiver(attributes, context.toolchain("cc")), "rcsD", made.path)
+    head = (_archiver(attributes, context.toolchain("cc"), context), "rcsD", made.path)
     argv, files = _shorten((*head, *(item.path for item in objects)), len(head), made.path)
     return Action(
         argv=argv,
@@ -38,9 +39,10 @@ def archive(objects: tuple[Artifact, ...], attributes: AnyCcAttributes, context:
     )
 
 
-def _archiver(attributes: AnyCcAttributes, toolchain: Toolchain) -> str:
+def _archiver(attributes: AnyCcAttributes, toolchain: Toolchain, context: Context) -> str:
     """The index of objects that hold no machine code yet is written by the compiler's own archiver."""
-    if any(flag.startswith("-flto") for flag in attributes.flags):
+    configured = (*configured_flags(context, cxx=False), *configured_flags(context, cxx=True))
+    if any(flag.startswith("-flto") for flag in (*attributes.flags, *configured)):
         own = "gcc-ar" if toolchain.attributes["compiler"] == "gcc" else "llvm-ar"
         if own in toolchain.executables:
             return own
@@ -78,7 +80,8 @@ def _link(
     toolchain = context.toolchain("cc")
     driver = _driver(toolchain, context, cxx=cxx)
     seed = (f"-frandom-seed={made.path}",) if toolchain.attributes["compiler"] == "gcc" else ()  # for -flto
-    head = (driver, *mode, *seed, "-Wl,--build-id=sha1", *_rpaths(made, deps), "-o", made.path)
+    configured = configured_flags(context, cxx=cxx)  # sanitizers and the like need the linker, too
+    head = (driver, *mode, *configured, *seed, "-Wl,--build-id=sha1", *_rpaths(made, deps), "-o", made.path)
     tail = (
         *(item.path for item in objects),
         *(item.path for item in deps.static_libraries),

@@ -13,6 +13,7 @@ import pytest
 
 from bldr.api import (
     Artifact,
+    Configuration,
     Platform,
     TargetError,
     Toolchain,
@@ -39,7 +40,8 @@ class FakeDep:
 class FakeContext:
     """Answers from what the test says: `files` and `deps` by attribute. Paths are given as actions see them."""
 
-    def __init__(self, label, files=None, deps=None, toolchain=CC):
+    def __init__(self, label, files=None, deps=None, toolchain=CC, configuration=None):
+        self.configuration = configuration or Configuration()
         self.label = label
         self.platform = Platform("linux", "x86_64")
         self.declared = []
@@ -104,10 +106,10 @@ class Analyzed:
 def analyze_with():
     """Function: (handler, label text, table, files=, deps=) -> Analyzed."""
 
-    def analyze(handler, label, table, files=None, deps=None, toolchain=CC):
+    def analyze(handler, label, table, files=None, deps=None, toolchain=CC, configuration=None):
         parsed = parse_label(label)
         attributes = msgspec.convert(table, handler.attributes(table["type"]), strict=True)
-        context = FakeContext(parsed, files, deps, toolchain)
+        context = FakeContext(parsed, files, deps, toolchain, configuration)
         return Analyzed(parsed, context, handler.analyze(attributes, context))
 
     return analyze

@@ -3,7 +3,7 @@
 import sys
 from argparse import ArgumentParser, Namespace
 
-from bldr.cli.options import add_format_option, add_isolation_options, add_workspace_options
+from bldr.cli.options import add_config_option, add_format_option, add_isolation_options, add_workspace_options
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -12,6 +12,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_format_option(parser)
     add_workspace_options(parser)
     add_isolation_options(parser)
+    add_config_option(parser)
 
 
 def run(arguments: Namespace) -> int:

@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from bldr.cli.options import add_format_option, add_workspace_options
+from bldr.cli.options import add_config_option, add_format_option, add_workspace_options
 
 if TYPE_CHECKING:
     from bldr.inspection import LogEntry
@@ -16,6 +16,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("patterns", nargs="*", metavar="TARGET", help="default: every target here and below")
     add_format_option(parser)
     add_workspace_options(parser)
+    add_config_option(parser)
 
 
 def run(arguments: Namespace) -> int:

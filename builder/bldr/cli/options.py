@@ -52,6 +52,13 @@ def add_format_option(parser: "ArgumentParser", *more: str) -> None:
     parser.add_argument("--format", choices=("text", "json", *more), default="text", help="how results are printed")
 
 
+def add_config_option(parser: "ArgumentParser") -> None:
+    """`--config`: what targets are made into; for every command that looks at actions."""
+    parser.add_argument(
+        "--config", metavar="NAME", help="debug, release or [config.NAME] of the workspace (or BUILDER_CONFIG)"
+    )
+
+
 def add_isolation_options(parser: "ArgumentParser") -> None:
     """How isolated actions must be and what they may use."""
     group = parser.add_argument_group("isolation")
@@ -85,6 +92,7 @@ def limit_option(setting: str) -> str:
 def add_build_options(parser: "ArgumentParser") -> None:
     """Everything that build, test and run have in common but their targets."""
     add_workspace_options(parser)
+    add_config_option(parser)
     parser.add_argument("-j", "--jobs", metavar="N", type=positive, help="actions at once (default: one per CPU)")
     parser.add_argument("-k", "--keep-going", action="store_true", help="build what can be built after a failure")
     add_format_option(parser)
@@ -129,7 +137,19 @@ def make_request(
         tests=make_test_options(arguments),
         run_args=run_args,
         materialize=getattr(arguments, "materialize", "top"),
+        config=config(arguments, environ),
     )
+
+
+def config(arguments: "Namespace", environ: "Mapping[str, str]") -> str:
+    """Which configuration is asked for, by name; "" for the default one, and where a command has none."""
+    if not hasattr(arguments, "config"):
+        return ""
+    if arguments.config is not None and not arguments.config.strip():
+        from bldr.api.errors import BldrError
+
+        raise BldrError("--config names no configuration", "debug, release, or [config.NAME] of the workspace")
+    return str(arguments.config or environ.get("BUILDER_CONFIG", "")).strip()
 
 
 def isolation(arguments: "Namespace", environ: "Mapping[str, str]", default: "Mode" = "best") -> "Mode":

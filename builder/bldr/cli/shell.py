@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from bldr.cli.options import add_isolation_options, add_workspace_options
+from bldr.cli.options import add_config_option, add_isolation_options, add_workspace_options
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -10,6 +10,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", help="its failed action is entered, or else its last")
     add_workspace_options(parser)
     add_isolation_options(parser)
+    add_config_option(parser)
 
 
 def run(arguments: Namespace) -> int:

@@ -15,7 +15,7 @@ from bldr.execute.attempts import Attempts
 from bldr.execute.following import Following
 from bldr.execute.history import History
 from bldr.execute.loop import Loop
-from bldr.execute.materialize import OUTPUT_DIRECTORY, Outputs
+from bldr.execute.materialize import OUTPUT_DIRECTORY, Outputs, memory_of
 from bldr.execute.platforms import Platforms
 from bldr.execute.records import save_record
 from bldr.execute.result import ActionResult
@@ -47,12 +47,13 @@ Materialize = Literal["all", "top", "none"]
 
 class Plan(msgspec.Struct, frozen=True):
     """The analysed request: the action graph, the labels asked for, the runs of each test among them, and every node
-    that is needed for it, in order."""
+    that is needed for it, in order. `directory` is where the outputs go, below the workspace."""
 
     graph: ActionGraph
     labels: tuple[Label, ...]
     tests: dict[Label, list[ActionNode]]
     nodes: Sequence[ActionNode]
+    directory: str = OUTPUT_DIRECTORY
 
 
 class BuildOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,13 +93,14 @@ class Building:
         self._plan = plan
         self._materialize = materialize
         self._root = workspace.root
+        self._memory = memory_of(workspace.root, plan.directory)
         self._workspace = workspace
         self._targets = targets
         self._store = store
         self._platforms = platforms
         self._events = events
-        self._outputs = Outputs(store, workspace.root)
-        self._history = History(store, workspace.root)
+        self._outputs = Outputs(store, workspace.root, plan.directory)
+        self._history = History(store, self._memory)
         self._started_s: dict[int, float] = {}
         self._complete: dict[Label, bool] = {}
         self._reuse_tests: Reuse = reuse_tests
@@ -288,7 +290,9 @@ class Building:
             ready = [artifact for artifact in files if artifact.path in entries]
             wanted.update((artifact.path, artifact) for artifact in ready)
             self._complete[label] = len(ready) == len(files)
-            written[label] = tuple(f"{OUTPUT_DIRECTORY}/{artifact.path}" for artifact in ready) if is_written else ()
+            written[label] = (
+                tuple(f"{self._plan.directory}/{artifact.path}" for artifact in ready) if is_written else ()
+            )
             program = analyzed.providers.get(Executable)
             if is_written and isinstance(program, Executable) and program.program.path in entries:
                 executable = self._outputs.path(program.program.path)

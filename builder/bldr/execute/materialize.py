@@ -28,11 +28,11 @@ class OutputError(BldrError):
 
 
 class Outputs:
-    """The folder of outputs of one workspace. What is there already with the right content is left alone."""
+    """The folder of outputs of one workspace and configuration. What is there with the right content is left alone."""
 
-    def __init__(self, store: Store, workspace_root: str) -> None:
+    def __init__(self, store: Store, workspace_root: str, directory: str = OUTPUT_DIRECTORY) -> None:
         self._store = store
-        self._root = os.path.join(workspace_root, OUTPUT_DIRECTORY)
+        self._root = os.path.join(workspace_root, directory)
         self._real: set[str] = set()  # directories that are known to be there, reached through no link
         self._tops: dict[str, str] = {"": ""}
 
@@ -192,10 +192,25 @@ class Outputs:
                     os.rmdir(place)
 
 
-def clean_outputs(workspace_root: str) -> None:
-    """Remove everything in the folder of outputs but the lock, which the caller holds."""
+def output_directory(configuration: str) -> str:
+    """Where the outputs of a configuration go, below the workspace; those of the default one stand at the top."""
+    return f"{OUTPUT_DIRECTORY}/.{configuration}" if configuration else OUTPUT_DIRECTORY
+
+
+def memory_of(workspace_root: str, directory: str) -> str:
+    """Under which name durations, records and explanations are kept: that of a workspace and of a configuration."""
+    return workspace_root if directory == OUTPUT_DIRECTORY else f"{workspace_root}/{directory}"
+
+
+def clean_outputs(workspace_root: str, configuration: str = "") -> None:
+    """Remove everything in the folder of outputs but the lock, which the caller holds; of one configuration only what
+    is its own."""
     root = os.path.join(workspace_root, OUTPUT_DIRECTORY)
     _check_folder(root)
+    if configuration:
+        if os.path.lexists(place := os.path.join(workspace_root, output_directory(configuration))):
+            _remove(place)
+        return
     for name in os.listdir(root):
         if name != LOCK_NAME:
             _remove(os.path.join(root, name))

@@ -69,6 +69,7 @@ class Workspace:
         self.hermetic = HermeticSettings()
         self.targets: tuple[Target, ...] = ()
         self.files_read: list[str] = []
+        self.configurations: dict[str, Configuration] = {}
         """Builderfiles, as paths below the root: what was loaded holds while they and the directories are the same."""
         self._schemas = Schemas(registry)
         self._locks = registry.locks
@@ -166,14 +167,15 @@ class Workspace:
             ignored.update(path.removesuffix("/") for path in read.ignore)
             mistakes = _check_workspace(read)
         problems = to_problems(source, "workspace", ("workspace",), mistakes)
-        externals = source.data.get("external", {})
-        if not isinstance(externals, dict):
-            message = f'"external" must be a table of sources, not {describe_value(externals)}'
         tables = source.data.get("config", {})
         self.configurations, mistakes = read_configurations(tables, self._schemas.languages())
         for mistake in mistakes:
-            who = f'config "{mistake.path[0]}"' if mistake.path else ""
-            problems += to_problems(source, who, ("config", *mistake.path[:1]), [mistake._replace(path=mistake.path[1:])])
+            top, below = mistake.path[:1], mistake.path[1:]
+            who = f'config "{top[0]}"' if top else ""
+            problems += to_problems(source, who, ("config", *top), [mistake._replace(path=below)])
+        externals = source.data.get("external", {})
+        if not isinstance(externals, dict):
+            message = f'"external" must be a table of sources, not {describe_value(externals)}'
             hint = "write a table for each source: [external.NAME]"
             return [*problems, source.problem(("external",), message, hint)]
         for name, external_table in externals.items():

@@ -186,7 +186,7 @@ class _Part:
             graph.put(index, msgspec.structs.replace(piece.node, toolchains=toolchains, deps=deps))
         for one in self.asked:
             graph.targets[one.label] = AnalyzedTarget(one.label, {Files: Files(one.wanted)}, len(one.makers))
-        return Plan(graph, tuple(one.label for one in self.asked), {}, list(graph.by_index.values()))
+        return Plan(graph, tuple(one.label for one in self.asked), {}, list(graph.by_index.values()), self.head["out"])
 
 
 class _PartOfGraph(ActionGraph):
@@ -254,7 +254,7 @@ def _updated(edit: Edit, part: _Part, entries: Mapping[str, Iterable[Entry]], st
         state = states.get(host)
         settled = state is not None and state[0] == signature(status) and state[1].hash == entry.hash
         files_of.note(now, place, status, entry, settled=settled)
-    top = f"{edit.root}/bldr-out"
+    top = f"{edit.root}/{part.head['out']}"
     asked = (artifact for one in part.asked for artifact in one.wanted)
     outputs_held = {f"{top}/{entry.path}": entry for artifact in asked for entry in entries.get(artifact.path, ())}
     states = store.files.get_many(list(outputs_held))

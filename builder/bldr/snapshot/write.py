@@ -150,6 +150,7 @@ class _Proofs:
         if (
             not self._wanted.twin
             or built.directory != root
+            or built.plan.directory != OUTPUT_DIRECTORY
             or any(f"{path}/".startswith(f"{root}/") for path in outside)
         ):
             raise NoTwinError
@@ -319,9 +320,11 @@ class _Proofs:
             directory = os.path.dirname(directory)
 
     def _add_outputs(self) -> None:
-        top = f"{self._root}/{OUTPUT_DIRECTORY}"
+        below = self._built.plan.directory
+        top = f"{self._root}/{below}"
+        self._add_inode(f"{self._root}/{OUTPUT_DIRECTORY}")
         self._add_inode(top)
-        wanted = [path.removeprefix(f"{OUTPUT_DIRECTORY}/") for paths in self._built.outcome.outputs.values()
+        wanted = [path.removeprefix(f"{below}/") for paths in self._built.outcome.outputs.values()
                   for path in paths]  # fmt: skip
         wanted += [test_directory(label) for label in self._built.plan.tests]
         held = {f"{top}/{entry.path}": entry for path in wanted for entry in self._built.entries.get(path, ())}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bldr.api import CcInfo, Executable, Files, TargetError, TestInfo, Toolchain
+from bldr.api import CcInfo, Configuration, Executable, Files, TargetError, TestInfo, Toolchain
 from bldr_cc.handler import CcHandler
 
 
@@ -294,3 +294,27 @@ def test_a_program_is_no_dep(analyze, dep, made):
                 files={"sources": ["m.c"]},
                 deps={"deps": [dep("//app:app", *providers)]},
             )
+
+
+def test_the_mode_and_the_flags_of_the_configuration_come_before_the_target_s_own(analyze):
+    configuration = Configuration(
+        name="x", mode="release", flags={"c": ("-fsanitize=address", "-O1"), "c++": ("-fno-rtti",), "rust": ("-C",)}
+    )
+    table = {"type": "executable", "flags": ["-O3"], "local_defines": ["A"]}
+    made = analyze("//:a", table, files={"sources": ["a.c", "b.cc"]}, configuration=configuration)
+    assert made.commands() == [
+        "gcc -ffile-prefix-map=${BLDR_ROOT}=. -frandom-seed=a.objects/a.c.o -O2 -DNDEBUG -fsanitize=address -O1"
+        " -DA -iquote . -O3 -MD -MF a.objects/a.c.o.d -c a.c -o a.objects/a.c.o",
+        "g++ -ffile-prefix-map=${BLDR_ROOT}=. -frandom-seed=a.objects/b.cc.o -O2 -DNDEBUG -fno-rtti"
+        " -DA -iquote . -O3 -MD -MF a.objects/b.cc.o.d -c b.cc -o a.objects/b.cc.o",
+        "g++ -fno-rtti -frandom-seed=a -Wl,--build-id=sha1 -o a a.objects/a.c.o a.objects/b.cc.o",
+    ]
+    debug = analyze("//:a", table, files={"sources": ["a.c"]}, configuration=Configuration(name="debug", mode="debug"))
+    assert " -frandom-seed=a.objects/a.c.o -O0 -g -DA " in debug.commands()[0]
+    with pytest.raises(TargetError, match='"-march=native" makes the result depend on the machine'):
+        analyze(
+            "//:a",
+            table,
+            files={"sources": ["a.c"]},
+            configuration=Configuration(name="n", flags={"c": ("-march=native",)}),
+        )
