@@ -33,10 +33,10 @@ from bldr.graph.tests import TestOptions, add_test_runs, is_wanted
 from bldr.graph.toolchains import HostToolchains
 from bldr.hermetic.policy import Mode
 from bldr.load.bringing import Bringing
+from bldr.load.configurations import choose
 from bldr.load.workspace import Workspace, find_root, load_workspace
 from bldr.plugins import Registry, load_plugins
 from bldr.report.stream import EventStream
-from bldr.load.configurations import choose
 from bldr.snapshot.files import forget_all
 from bldr.snapshot.wanted import Heard, Wanted
 from bldr.store.gc import GcReport
@@ -61,10 +61,10 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     tests: TestOptions = TestOptions()
     run_args: tuple[str, ...] = ()
     materialize: Materialize = "top"
+    config: str = ""
     snapshot: Wanted | None = None
 
 
-    config: str = ""
 class Session:
     """An open workspace, its store and its listeners. Used as a context manager, by one thread."""
 
@@ -118,9 +118,6 @@ class Session:
         return self._workspace
 
     @property
-    def graph(self) -> TargetGraph:
-        """The resolved targets."""
-    @property
     def configuration(self) -> Configuration:
         """What the targets are to be made into. Raises BldrError for a name that the workspace does not have."""
         return choose(self.request.config, self.workspace.configurations)
@@ -130,6 +127,9 @@ class Session:
         """By what records and durations of the workspace and its configuration are told apart from others."""
         return memory_of(self.root, output_directory(self.configuration.name))
 
+    @property
+    def graph(self) -> TargetGraph:
+        """The resolved targets."""
         if self._graph is None:
             self._graph = build_target_graph(self.workspace, sorted(self._repositories))
         return self._graph
@@ -163,11 +163,11 @@ class Session:
             lambda target: merge_permissions(target, self.request.limits),
             lambda path: os.path.lexists(self.workspace.host_path(path)),
             env,
+            self.configuration,
+            [output_directory(name).rpartition("/")[2].casefold() for name in self.workspace.configurations],
         )
         options = self.request.tests
         if tests and options.build_tests_only:
-            self.configuration,
-            [output_directory(name).rpartition("/")[2].casefold() for name in self.workspace.configurations],
             labels = [label for label in labels if self._is_wanted_test(label)]
         actions = analyzer.analyze(labels)
         for who, text in analyzer.guard.printed.items():
@@ -289,10 +289,10 @@ class Session:
                 "keep_going": self.request.keep_going,
                 "sandboxes": [(type(one).__module__, type(one).__qualname__) for one in self.registry.sandboxes],
                 "platform": [self.platform.os, self.platform.arch],
+                "out": plan.directory,
             },
         )
         with contextlib.suppress(OSError):
-                "out": plan.directory,
             (keep if outcome.exit_code == 0 and outcome.is_repeatable else forget)(wanted, built)
 
     @property

@@ -222,7 +222,7 @@ class Building:
             self._cached += 1
         else:
             self._ran += 1
-            save_record(self._store, self._root, work, outcome)
+            save_record(self._store, self._memory, work, outcome)
         self._is_repeatable &= not (outcome.earlier or why_not_reused(work.node, self._reuse_tests))
         self._failed += not result.is_ok and result.status != "interrupted"
         self._isolation_missed |= result.status == "isolation"

@@ -67,9 +67,9 @@ class Workspace:
         self.packages: dict[tuple[str, str], Package] = {}
         self.externals: dict[str, ExternalSource] = {}
         self.hermetic = HermeticSettings()
+        self.configurations: dict[str, Configuration] = {}
         self.targets: tuple[Target, ...] = ()
         self.files_read: list[str] = []
-        self.configurations: dict[str, Configuration] = {}
         """Builderfiles, as paths below the root: what was loaded holds while they and the directories are the same."""
         self._schemas = Schemas(registry)
         self._locks = registry.locks
