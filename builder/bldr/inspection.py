@@ -2,7 +2,7 @@
 
 import os
 import select
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +13,8 @@ from bldr.api.sandbox import Probe, Verdict
 from bldr.execute.building import Building
 from bldr.execute.history import History
 from bldr.execute.limits import LimitUse
-from bldr.execute.records import Record, load_record
+from bldr.execute.records import Record, load_parts, load_record
+from bldr.execute.result import ActionResult
 from bldr.execute.runners import Cached, Runner, Work
 from bldr.execute.sandboxed import Sandboxed
 from bldr.execute.sources import Sources
@@ -34,10 +35,12 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """The last run of one action: a command, the world it ran in, and what it printed."""
+    """The last run of one action: a command, the world it ran in, and what it printed. `part` is which shard, run or
+    attempt of a test it was; "" where it is all there is."""
 
     label: str
     mnemonic: str
+    part: str
     command: tuple[str, ...]
     env: dict[str, str]
     cwd: str
@@ -129,16 +132,24 @@ def _explain_one(
 def log_entries(session: "Session", labels: Sequence[Label]) -> list[LogEntry]:
     """The last runs of the actions of `labels`, tests included, in the order in which they depend on each other."""
     plan = session.plan(labels, tests=True)
-    entries = []
+    names: dict[str, None] = {}
     for node in plan.graph.nodes:
-        record = load_record(session.store, session.memory, node.name) if node.label in labels else None
-        if record is not None:
-            entries.append(_log_entry(session, record))
-    return entries
+        if node.label in labels:
+            parts = load_parts(session.store, session.memory, str(node.label)) if node.test is not None else []
+            names.update(dict.fromkeys(parts or [node.name]))
+    records = (load_record(session.store, session.memory, name) for name in names)
+    return [entry for record in records if record is not None for entry in _log_of(session, record)]
 
 
-def _log_entry(session: "Session", record: Record) -> LogEntry:
-    result = record.result
+def _log_of(session: "Session", record: Record) -> Iterator[LogEntry]:
+    """The entry of a run; of a test that was tried again, one for every attempt."""
+    results = (*record.earlier, record.result)
+    for number, result in enumerate(results, 1):
+        attempt = f"attempt {number} of {len(results)}" if len(results) > 1 else ""
+        yield _log_entry(session, record, result, ", ".join(filter(None, (record.part, attempt))))
+
+
+def _log_entry(session: "Session", record: Record, result: ActionResult, part: str) -> LogEntry:
     try:
         log = session.store.blobs.read(result.log).decode(errors="replace") if result.log else ""
     except CacheError:
@@ -146,6 +157,7 @@ def _log_entry(session: "Session", record: Record) -> LogEntry:
     return LogEntry(
         label=record.label,
         mnemonic=record.mnemonic,
+        part=part,
         command=record.argv,
         env=dict(record.env),
         cwd="/build",

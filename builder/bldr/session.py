@@ -20,6 +20,7 @@ from bldr.api.events import AnalysisFinished, BuildFinished, BuildStarted, Error
 from bldr.api.events import Warning as WarningEvent
 from bldr.api.labels import Label
 from bldr.api.providers import TestInfo
+from bldr.api.toolchains import Toolchain
 from bldr.execute.building import Building, BuildOutcome, Materialize, Plan
 from bldr.execute.materialize import OUTPUT_DIRECTORY, clean_outputs, memory_of, output_directory
 from bldr.execute.permissions import merge_permissions, test_permissions
@@ -28,6 +29,8 @@ from bldr.execute.workspace_lock import workspace_lock
 from bldr.graph.actions import ActionNode
 from bldr.graph.analysis import Analyzer, requested_files
 from bldr.graph.patterns import expand_patterns, repositories_of
+from bldr.graph.pinned import pinned_toolchain
+from bldr.graph.suites import without_suites
 from bldr.graph.targets import TargetGraph, build_target_graph
 from bldr.graph.tests import TestOptions, add_test_runs, is_wanted
 from bldr.graph.toolchains import HostToolchains
@@ -78,7 +81,7 @@ class Session:
         self.events = EventStream([*listeners, *made, self._heard], origins=self.registry.listener_origins)
         self.store: Store = open_store(request.cache_dir or default_cache_dir(os.environ))
         self.platforms = Platforms(self.registry.sandboxes, request.isolation, self.store.root, self.store.memo)
-        self.toolchains = HostToolchains(self.registry, self.store, os.environ)
+        self.toolchains = HostToolchains(self.registry, self.store, os.environ, self._pinned)
         self.platform = host_platform()
         self._root = ""
         self._workspace: Workspace | None = None
@@ -294,6 +297,22 @@ class Session:
         )
         with contextlib.suppress(OSError):
             (keep if outcome.exit_code == 0 and outcome.is_repeatable else forget)(wanted, built)
+
+    def _pinned(self, name: str) -> Toolchain | None:
+        """The toolchain that the workspace pins, if there is a workspace and it does."""
+        try:
+            workspace = self.workspace if self.root else None
+        except WorkspaceError:
+            if self._root:
+                raise
+            return None
+        pinned = workspace.toolchains.get(name) if workspace else None
+        if pinned is None or workspace is None:
+            return None
+        source = workspace.externals[pinned.external]
+        tree = self.bringing(source)
+        assert isinstance(tree, str), "a toolchain comes out of one archive"
+        return pinned_toolchain(pinned, source, tree)
 
     @property
     def bringing(self) -> Bringing:

@@ -23,3 +23,9 @@ class CommandTestAttributes(TestAttributes, frozen=True, kw_only=True, forbid_un
     command: str | tuple[str, ...]
     tools: LabelList = ()
     toolchains: tuple[str, ...] = ()
+
+
+class SuiteAttributes(TargetAttributes, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`type = "suite"`: stands for `tests`, which may be suites themselves."""
+
+    tests: LabelList

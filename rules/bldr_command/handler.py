@@ -12,7 +12,7 @@ from bldr.api import (
     TargetAttributes,
     TestInfo,
 )
-from bldr_command.attributes import CommandAttributes, CommandTestAttributes
+from bldr_command.attributes import CommandAttributes, CommandTestAttributes, SuiteAttributes
 from bldr_command.words import Words
 
 SHELL = "shell"
@@ -29,18 +29,20 @@ class Tools(NamedTuple):
 
 
 class CommandHandler:
-    """Serves `type = "command"`, and `type = "test"` where the test has no language."""
+    """Serves `type = "command"`, `type = "test"` where the test has no language, and `type = "suite"`."""
 
     name: ClassVar[str] = "command"
-    serves: ClassVar[tuple[tuple[str, str | None], ...]] = (("command", None), ("test", None))
+    serves: ClassVar[tuple[tuple[str, str | None], ...]] = (("command", None), ("test", None), ("suite", None))
     semantics_version: ClassVar[int] = 1
 
     def attributes(self, type: str) -> type[TargetAttributes]:
-        return CommandTestAttributes if type == "test" else CommandAttributes
+        return {"test": CommandTestAttributes, "suite": SuiteAttributes}.get(type, CommandAttributes)
 
     def analyze(self, attributes: TargetAttributes, context: Context) -> Analysis:
         if isinstance(attributes, CommandTestAttributes):
             return _analyze_test(attributes, context)
+        if isinstance(attributes, SuiteAttributes):
+            return Analysis((), (Files(()),))  # who asks for a suite gets its tests in its place
         assert isinstance(attributes, CommandAttributes)
         return _analyze_command(attributes, context)
 

@@ -120,3 +120,84 @@ def test_the_report_of_a_failing_test_is_kept(project, tmp_path):
     assert it.bldr("test", "--hermetic", "--junit", str(junit), "//...").exit_code == 3
     assert it.out("unit.test/test.xml").exists()
     assert "off by one" in junit.read_text()
+
+
+def command_test(name, command, **attributes):
+    lines = "".join(f"{key} = {value}\n" for key, value in attributes.items())
+    return f"[target.{name}]\ntype = \"test\"\n{lines}command = '''{command}'''\n"
+
+
+def test_what_the_command_line_says_reaches_the_test_and_counts(project):
+    command = 'echo "${TESTBRIDGE_TEST_ONLY-} $A $1 $TEST_SIZE $TEST_TIMEOUT"'
+    it = project({"Builderfile": command_test("t", command, size='"small"', env='{ A = "target" }')})
+
+    def told(*words):
+        ran = it.bldr("test", "--hermetic", *words)
+        assert ran.exit_code == 0, ran
+        return it.read("bldr-out/t.test/test.log"), len(ran.ran)
+
+    assert told("--test-arg=x") == (" target x small 60\n", 1)
+    words = ("--test-filter=a*", "--test-env=A=mine", "--test-arg=y", "--test-timeout=90s")
+    assert told(*words) == ("a* mine y small 90\n", 1)
+    assert told(*words) == ("a* mine y small 90\n", 0)
+
+
+def test_filters_choose_among_tests(project):
+    files = {
+        "Builderfile": command_test("fast", "true", tags='["quick"]', size='"small"')
+        + command_test("gpu", "true", tags='["quick", "gpu"]')
+        + command_test("big", "true", size='"large"')
+        + command_test("by_hand", "true", tags='["manual"]')
+        + '[target.made]\ntype = "command"\noutputs = ["made.txt"]\ncommand = "echo > $OUT"\n'
+    }
+    it = project(files)
+
+    def run(*words):
+        ran = it.bldr("test", "--hermetic", *words)
+        return sorted(event["label"][3:] for event in ran.of("test_summary")), ran.exit_code
+
+    assert run() == (["big", "fast", "gpu"], 0)
+    assert run("--test-tag-filters=quick,-gpu") == (["fast"], 0)
+    assert run("--test-size-filters=-large,-small") == (["gpu"], 0)
+    assert run("//:by_hand") == (["by_hand"], 0)
+    it.out("made.txt").unlink()
+    assert run("--build-tests-only", "--test-tag-filters=none") == ([], 4)
+    assert not it.out("made.txt").exists()
+
+
+def test_a_test_of_the_outside_always_runs(project):
+    it = project({"Builderfile": command_test("t", "echo hi", tags='["external"]')})
+    for _ in range(3):
+        assert it.bldr("test", "--hermetic").ran == ["Test //:t"]
+    assert it.bldr("test", "--hermetic", "--cache-test-results=yes").ran == ["Test //:t"]
+
+
+def test_the_time_of_a_test_is_not_that_of_its_compiler(project):
+    it = project(c_test("int main(void) { return 0; }\n", timeout='"1s"'))
+    it.write({"Builderfile": it.read("Builderfile") + '\n[hermetic]\ntimeout = "1h"\n'})
+    ran = it.bldr("test", "--hermetic")
+    limits = {event["mnemonic"]: event["limits"].get("wall_time_s") for event in ran.of("action_finished")}
+    assert limits.pop("Test") == 1.0
+    assert set(limits.values()) == {3600.0}, ran
+
+
+def test_a_suite_stands_for_its_tests(project):
+    it = project(
+        {
+            "Builderfile": command_test("one", "true", tags='["manual"]')
+            + command_test("two", "true")
+            + '[target.inner]\ntype = "suite"\ntests = [":two"]\n'
+            + '[target.smoke]\ntype = "suite"\ntests = [":one", ":inner"]\n'
+        }
+    )
+    ran = it.bldr("test", "--hermetic", "//:smoke")
+    assert ran.exit_code == 0, ran
+    assert ran.ran == ["Test //:one", "Test //:two"]
+    assert it.bldr("query", "tests(//:smoke)").stdout == "//:one\n//:two\n"
+    it.write({"Builderfile": it.read("Builderfile") + '[target.odd]\ntype = "suite"\ntests = [":made"]\n'})
+    it.write(
+        {"Builderfile": it.read("Builderfile") + '[target.made]\ntype = "command"\noutputs = ["x"]\ncommand = ""\n'}
+    )
+    refused = it.bldr("test", "//:odd")
+    assert refused.exit_code == 2
+    assert 'the suite "//:odd" names "//:made", which is no test' in refused.stderr

@@ -1,4 +1,4 @@
-"""What tests print is told as it comes: lines whole, beginnings of lines too, and nothing that could be half a sequence."""
+"""What tests print is told as it comes: lines, beginnings of lines, and nothing that could be half a sequence."""
 
 from types import SimpleNamespace
 

@@ -36,7 +36,7 @@ def workspace(tmp_path, bundled):
 
 def test_it_loads(workspace):
     assert [target.name for target in workspace.targets] == [
-        "util", "hello", "version", "greeting", "hi", "util-test", "greeting-test",
+        "util", "hello", "version", "greeting", "hi", "util-test", "greeting-test", "checks",
     ]  # fmt: skip
     assert list(workspace.externals) == ["lua", "zlib"]
     assert workspace.targets[0].files["sources"] == ("src/util/util.c",)

@@ -46,8 +46,9 @@ def as_text(entry: "LogEntry") -> str:
         return shlex.quote(sanitize(text.replace(TREE_ROOT, entry.cwd)))
 
     env = [f"{name}={said(value)}" for name, value in sorted(entry.env.items())]
+    part = f" ({entry.part})" if entry.part else ""
     lines = [
-        f"# {entry.label} {entry.mnemonic}: {entry.status}, exit code {entry.exit_code}",
+        f"# {entry.label} {entry.mnemonic}{part}: {entry.status}, exit code {entry.exit_code}",
         *(f"# {line}" for line in sanitize(entry.message).splitlines()),
         f"# it ran because: {sanitize(entry.reason)}",
         *(f"# {line}" for line in use_table(entry.limit_uses)),

@@ -17,7 +17,7 @@ from bldr.execute.history import History
 from bldr.execute.loop import Loop
 from bldr.execute.materialize import OUTPUT_DIRECTORY, Outputs, memory_of
 from bldr.execute.platforms import Platforms
-from bldr.execute.records import save_record
+from bldr.execute.records import save_parts, save_record
 from bldr.execute.result import ActionResult
 from bldr.execute.runners import Cached, Limited, Outcome, Work
 from bldr.execute.sandboxed import Sandboxed
@@ -217,13 +217,15 @@ class Building:
 
     def _on_finished(self, work: Work, outcome: Outcome, remaining: int) -> None:
         result = self._with_hint(work, outcome.result)
-        outcome = msgspec.structs.replace(outcome, result=result)
+        if result is not outcome.result:
+            outcome = msgspec.structs.replace(outcome, result=result)
         if outcome.cached:
             self._cached += 1
         else:
             self._ran += 1
             save_record(self._store, self._memory, work, outcome)
-        self._is_repeatable &= not (outcome.earlier or why_not_reused(work.node, self._reuse_tests))
+        if outcome.earlier or why_not_reused(work.node, self._reuse_tests):
+            self._is_repeatable = False
         self._failed += not result.is_ok and result.status != "interrupted"
         self._isolation_missed |= result.status == "isolation"
         self._emit_finished(work, outcome, remaining)
@@ -323,6 +325,8 @@ class Building:
             attempts = self._tests.finished(label, self._written, self._why_not_run)
             for event in attempts:
                 self._events.emit(event)
+            if any(node.index in self._loop.outcomes for node in nodes):
+                save_parts(self._store, self._memory, str(label), [node.name for node in nodes])
             is_built = all(needed.is_ok for node in nodes for needed in self._needed_by(node))
             summary = summary_of(attempts, is_built=is_built)
             if any(event.status == "not_run" for event in attempts):

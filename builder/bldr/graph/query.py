@@ -26,6 +26,7 @@ from bldr.graph.query_syntax import (
     parse,
     query_error,
 )
+from bldr.graph.suites import without_suites
 from bldr.load.suggest import suggest
 
 __all__ = ["QueriedGraph", "QueryError", "attribute_text", "kind_of", "query"]
@@ -139,7 +140,8 @@ class _Evaluation:
         if call.name == "attr":
             return self._with_attribute(words[0], self._regex(words[1]), sets[0])
         if call.name == "tests":
-            return {label: None for label in sets[0] if graph.target(label).attributes.type == "test"}
+            found = without_suites(graph, sets[0])
+            return {label: None for label in found if graph.target(label).attributes.type == "test"}
         regex = self._regex(words[0])
         text_of = (lambda label: kind_of(graph.target(label))) if call.name == "kind" else str
         return {label: None for label in sets[0] if regex.search(text_of(label))}

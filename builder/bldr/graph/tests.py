@@ -30,8 +30,9 @@ Reuse = Literal["no", "auto", "yes"]
 class TestOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line says of tests. `attempts` counts for every test where it is said, else flaky ones have 3.
 
-    `alone`: one at a time, and none in shards, so that what it prints can be shown while it runs. `timeouts` are by size, as
-    durations are written. Filters are words to have and, after a minus, not to have; `filter` is handed to the tests to choose cases.
+    `alone`: one at a time, and none in shards, so that what it prints can be shown while it runs. `timeouts` are by
+    size, as durations are written. `tags` and `sizes` are words to have and, after a minus, not to have; `filter` is
+    handed to the tests, to choose among their cases.
     """
 
     __test__ = False
@@ -89,7 +90,7 @@ def add_test_runs(
 ) -> list[ActionNode]:
     """Append the test actions of `target` to `graph` and return their nodes.
 
-    They differ by their variables and the places of their outputs, which are in the key, so that each is one of its own.
+    They differ by their variables and the places of their outputs, which are in the key: each is one of its own.
     """
     info = graph.targets[target.label].providers[TestInfo]
     attributes = target.attributes
