@@ -17,7 +17,7 @@ BUNDLED = {
     "clean": "remove the outputs of the workspace",
     "gc": "shrink the cache",
     "doctor": "show what this machine can guarantee, and what is wrong with it",
-    "init": "write a Builderfile for the sources that are there",
+    "init": "write a Builderfile for the sources that are there, or a plugin",
     "fetch": "bring the external sources of the workspace",
     "schema": "print the JSON Schema of Builderfiles",
     "completion": "print a completion script for a shell",

@@ -1,4 +1,4 @@
-"""`bldr init`: write a Builderfile for the sources that are there, and ask nothing."""
+"""`bldr init`: write a Builderfile for the sources that are there, or a whole package for a plugin; ask nothing."""
 
 import os
 import sys
@@ -6,14 +6,20 @@ from argparse import ArgumentParser, Namespace
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Where, and whether a file that is there may go."""
+    """What to write, where, and whether a file that is there may go."""
+    parser.usage = "bldr init [-C DIR] [--force | --print]\n       bldr init [-C DIR] plugin NAME"
+    parser.add_argument(
+        "what", nargs="*", metavar="plugin NAME", help="write a package with a plugin for language NAME"
+    )
     parser.add_argument("-C", "--directory", metavar="DIR", help="write for DIR instead of the current directory")
     parser.add_argument("--force", action="store_true", help="replace the Builderfile that is there")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print it and write nothing")
 
 
 def run(arguments: Namespace) -> int:
-    """Look at the sources, write the file and print what it says."""
+    """Write a plugin where one is asked for; else look at the sources, write the file and print what it says."""
+    if what := (*arguments.what, *arguments.after_dashes):
+        return _init_plugin(what, forced=arguments.force or arguments.only_print)
     from bldr.api.errors import BldrError
     from bldr.cli.init_sources import builderfile, survey
     from bldr.load.syntax import BUILDERFILE
@@ -32,6 +38,21 @@ def run(arguments: Namespace) -> int:
     for name in found.left_out:
         sys.stderr.write(f"left out {name!r}: its name cannot stand in a {BUILDERFILE}\n")
     sys.stdout.write(text)
+    return 0
+
+
+def _init_plugin(what: tuple[str, ...], *, forced: bool) -> int:
+    from bldr.api.errors import BldrError
+    from bldr.cli.init_package import NEXT, write_package
+
+    if what[0] != "plugin" or len(what) != 2:
+        raise BldrError(f'"{" ".join(what)}" is nothing that bldr init writes', "bldr init, or bldr init plugin NAME")
+    if forced:
+        raise BldrError("a plugin is written into a folder of its own", "leave out --force and --print")
+    directory, names = write_package(os.getcwd(), what[1])
+    sys.stderr.write(f"wrote {os.path.join(os.getcwd(), directory)}\n")
+    sys.stdout.write("".join(f"{directory}/{name}\n" for name in names))
+    sys.stderr.write(NEXT.format(directory=directory))
     return 0
 
 
