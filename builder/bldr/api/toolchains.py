@@ -16,6 +16,11 @@ class Toolchain(msgspec.Struct, frozen=True, kw_only=True):
     read-only in place because they are too large to copy. `identity` is a digest of content only: of every file
     above and of everything below the roots. `attributes` is what handlers may ask ("compiler": "gcc").
     `sentinels` are the paths (files and directories) whose unchanged stat proves that the detection still holds.
+
+    A toolchain that a workspace pins comes out of an archive instead, and needs nothing of this machine: `trees` are
+    pairs of a place in the sandbox (`/toolchain/<name>/tree`) and the directory of the cache that is shown there,
+    `executables` lie below such a place, and `arguments` stand between a command and its own arguments (`cc` is the
+    program `zig` with `("cc",)`).
     """
 
     name: str
@@ -27,6 +32,8 @@ class Toolchain(msgspec.Struct, frozen=True, kw_only=True):
     attributes: dict[str, str] = {}
     identity: str = ""
     sentinels: tuple[str, ...] = ()
+    trees: tuple[tuple[str, str], ...] = ()
+    arguments: dict[str, tuple[str, ...]] = {}
 
 
 class ToolchainDetector(Protocol):

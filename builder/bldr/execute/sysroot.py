@@ -65,6 +65,7 @@ class Sysroots:
             tops.remove(_SHARED)
             tops.update(f"{_SHARED}/{name}" for name in os.listdir(os.path.join(tree, _SHARED)))
         inputs = [Input(f"/{top}", os.path.join(tree, top)) for top in sorted(tops)]
+        inputs += [Input(place, host) for toolchain in toolchains for place, host in toolchain.trees]
         roots = {root for toolchain in toolchains for root in toolchain.roots}
         return Sysroot((*inputs, *(Input(root) for root in sorted(roots))), self._links)
 
@@ -117,7 +118,7 @@ class Sysroots:
         return tree
 
     def _fill(self, building: str, toolchain: Toolchain, files: list[tuple[str, str, int, bool]]) -> None:
-        for path in sorted({*toolchain.files, *toolchain.executables.values()}):
+        for path in sorted({*toolchain.files, *_staged_programs(toolchain)}):
             place = _place(building, path)
             if not os.path.lexists(place):  # two toolchains may share the file
                 digest = self._store.blobs.put_file(path)
@@ -130,10 +131,18 @@ class Sysroots:
                 os.symlink(target, place)
         for root in toolchain.roots:
             os.makedirs(_place(building, root), exist_ok=True)
+        for place, _ in toolchain.trees:
+            os.makedirs(building + place, exist_ok=True)
         commands = os.path.join(building, "toolchain", toolchain.name, "bin")
         os.makedirs(commands, exist_ok=True)
         for command, path in toolchain.executables.items():
             os.symlink(path, os.path.join(commands, command))
+
+
+def _staged_programs(toolchain: Toolchain) -> list[str]:
+    """The programs that are copied: those of the host, and none that a tree shows."""
+    places = tuple(f"{place}/" for place, _ in toolchain.trees)
+    return [path for path in toolchain.executables.values() if not path.startswith(places)]
 
 
 def _seen(tree: str, staged: _Staged) -> bytes:

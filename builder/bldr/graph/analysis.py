@@ -15,6 +15,7 @@ from bldr.api.providers import Executable, Files
 from bldr.api.toolchains import Toolchain
 from bldr.graph.actions import RESERVED_NAMES, ActionGraph, ActionNode, AnalyzedTarget, Permissions
 from bldr.graph.contract import BreachError, Known, check_analysis, provided_artifacts
+from bldr.graph.pinned import resolve_command
 from bldr.guard import Guard, Overdue, described, is_plugins_own
 
 if TYPE_CHECKING:
@@ -266,7 +267,7 @@ class Analyzer:
         return ActionNode(
             index=len(self.actions.nodes),
             label=target.label,
-            action=action,
+            action=resolve_command(action, toolchains),
             handler=entry.identity,
             toolchains=toolchains,
             env=action_env(action, toolchains, target.attributes, self._inherited_env, self.configuration.env),

@@ -15,6 +15,7 @@ from bldr.api.labels import Label
 from bldr.api.providers import TestInfo
 from bldr.graph.actions import ActionGraph, ActionNode, Permissions, TestPart
 from bldr.graph.analysis import Toolchains, action_env
+from bldr.graph.pinned import resolve_command
 from bldr.load.targets import Target
 from bldr.load.units import parse_duration
 
@@ -114,7 +115,7 @@ def add_test_runs(
         node = ActionNode(
             index=len(graph.nodes),
             label=target.label,
-            action=action,
+            action=resolve_command(action, found),
             handler=handler,
             toolchains=found,
             env=_with(action_env(action, found, attributes, inherited_env, graph.env), options.env),

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +18,8 @@ from bldr.store.store import Store
 if TYPE_CHECKING:
     from bldr.plugins import Registry
 
+Pinned = Callable[[str], Toolchain | None]
+
 _SETTLED_NS = 50_000_000
 """What changed less than this before it was looked at may change again within the clock's granularity."""
 
@@ -30,12 +32,20 @@ class _Detection(msgspec.Struct):
 
 
 class HostToolchains:
-    """Finds toolchains by name. A stat of the sentinels proves that a remembered detection still holds."""
+    """Finds toolchains by name. A stat of the sentinels proves that a remembered detection still holds.
 
-    def __init__(self, registry: "Registry", store: Store, env: Mapping[str, str]) -> None:
+    `pinned` is asked first: the toolchains that it answers come from somewhere else, and are not looked for.
+    """
+
+    def __init__(
+        self, registry: "Registry", store: Store, env: Mapping[str, str], pinned: Pinned | None = None
+    ) -> None:
         self._registry = registry
         self._store = store
         self._env = env
+        self._pinned = pinned or (lambda _: None)
+        self.pinned: set[str] = set()
+        """Names of those that were not looked for."""
         self._found: dict[str, Toolchain] = {}
         self._states: dict[str, str] = {}
 
@@ -49,6 +59,11 @@ class HostToolchains:
         return tuple(sorted(self._registry.detectors))
 
     def _find(self, name: str) -> Toolchain:
+        pinned = self._pinned(name)
+        if pinned is not None:
+            self.pinned.add(name)
+            self._states[name] = _state(pinned.sentinels)[0]
+            return pinned
         if name not in self._registry.detectors:
             hint = suggest(name, list(self._registry.detectors)) or "bldr doctor lists the toolchains"
             raise ToolchainError(f'no plugin knows the toolchain "{name}"', hint)
@@ -93,7 +108,8 @@ class HostToolchains:
 
     def variables(self) -> set[str]:
         """Names of the variables that decided what was found."""
-        return {variable for name in self._found for variable in self._registry.detectors[name][0].environment}
+        detected = self._found.keys() - self.pinned
+        return {variable for name in detected for variable in self._registry.detectors[name][0].environment}
 
     def proven(self) -> dict[str, os.stat_result | None] | None:
         """Every path on which what was found rests, and its stat (None: nothing is there).

@@ -17,6 +17,7 @@ from bldr.load.glob import is_normal_path
 from bldr.load.locked import LockedPackages
 from bldr.load.locks import files_beside, find_format
 from bldr.load.packages import ROOT_TABLES, read_package, to_problems
+from bldr.load.pinned import PinnedToolchain, read_toolchain
 from bldr.load.schema import Handlers, Schemas, WorkspaceTable
 from bldr.load.suggest import nearest
 from bldr.load.syntax import BUILDERFILE, Parsed, Place, Source, has_workspace_table, make_problem, read_source
@@ -66,6 +67,7 @@ class Workspace:
         self.name = ""
         self.packages: dict[tuple[str, str], Package] = {}
         self.externals: dict[str, ExternalSource] = {}
+        self.toolchains: dict[str, PinnedToolchain] = {}
         self.hermetic = HermeticSettings()
         self.configurations: dict[str, Configuration] = {}
         self.targets: tuple[Target, ...] = ()
@@ -183,6 +185,19 @@ class Workspace:
             problems += to_problems(source, f'external "{name}"', ("external", name), mistakes)
             if external is not None:
                 self.externals[name] = external
+        return problems + self._read_toolchains(source)
+
+    def _read_toolchains(self, source: Source) -> list[Problem]:
+        toolchains = source.data.get("toolchain", {})
+        if not isinstance(toolchains, dict):
+            message = f'"toolchain" must be a table of toolchains, not {describe_value(toolchains)}'
+            return [source.problem(("toolchain",), message, "write a table for each toolchain: [toolchain.NAME]")]
+        problems: list[Problem] = []
+        for name, table in toolchains.items():
+            pinned, mistakes = read_toolchain(name, table, source, self.externals)
+            problems += to_problems(source, f'toolchain "{name}"', ("toolchain", name), mistakes)
+            if pinned is not None:
+                self.toolchains[name] = pinned
         return problems
 
     def _check_externals(self) -> list[Problem]:
