@@ -21,7 +21,6 @@ from bldr.api.events import Warning as WarningEvent
 from bldr.api.labels import Label
 from bldr.api.providers import TestInfo
 from bldr.api.toolchains import Toolchain
-from bldr.api.toolchains import Toolchain
 from bldr.execute.building import Building, BuildOutcome, Materialize, Plan
 from bldr.execute.materialize import OUTPUT_DIRECTORY, clean_outputs, memory_of, output_directory
 from bldr.execute.permissions import merge_permissions, test_permissions
@@ -32,7 +31,6 @@ from bldr.graph.analysis import Analyzer, requested_files
 from bldr.graph.patterns import expand_patterns, repositories_of
 from bldr.graph.pinned import pinned_toolchain
 from bldr.graph.suites import without_suites
-from bldr.graph.pinned import pinned_toolchain
 from bldr.graph.targets import TargetGraph, build_target_graph
 from bldr.graph.tests import TestOptions, add_test_runs, is_wanted
 from bldr.graph.toolchains import HostToolchains
@@ -299,22 +297,6 @@ class Session:
         )
         with contextlib.suppress(OSError):
             (keep if outcome.exit_code == 0 and outcome.is_repeatable else forget)(wanted, built)
-
-    def _pinned(self, name: str) -> Toolchain | None:
-        """The toolchain that the workspace pins, if there is a workspace and it does."""
-        try:
-            workspace = self.workspace if self.root else None
-        except WorkspaceError:
-            if self._root:
-                raise
-            return None
-        pinned = workspace.toolchains.get(name) if workspace else None
-        if pinned is None or workspace is None:
-            return None
-        source = workspace.externals[pinned.external]
-        tree = self.bringing(source)
-        assert isinstance(tree, str), "a toolchain comes out of one archive"
-        return pinned_toolchain(pinned, source, tree)
 
     def _pinned(self, name: str) -> Toolchain | None:
         """The toolchain that the workspace pins, if there is a workspace and it does."""

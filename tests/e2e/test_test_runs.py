@@ -172,4 +172,5 @@ def test_what_a_test_prints_can_be_seen_while_it_runs(project, tmp_path):
         process.kill()
         process.communicate()
     assert process.returncode == 0, err
+    assert text == "testing //:t\nwho is there?"
     assert err.startswith(" me\n") and out.startswith("//:t PASSED in ")

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from bldr.api.events import BuildFinished, Error
+from bldr.api.events import BuildFinished, Error, TestOutput
 from bldr.api.events import Warning as WarningEvent
 from bldr.api.sandbox import Usage, Verdict
 from bldr.report.plain import PlainListener
@@ -155,4 +155,15 @@ def test_a_frame_stands_around_logs_only(shown, finished, tmp_path):
     assert framed == (
         "FAILED //app:app: CcCompile: exit code 1 (after 0.5s)\n<\ntext\n>\n"
         "FAILED //app:app: CcCompile: exit code 1 (after 0.5s)\n"
+    )
+
+
+def test_what_tests_print_while_they_run_is_told_apart_from_what_is_said_of_them(shown, started, finished):
+    events = [
+        started(1, "//app:unit", "Test", "testing //app:unit"),
+        TestOutput(label="//app:unit", text="one\ntwo"),
+        finished(1, "//app:unit", "Test", status="failed", exit_code=1, message="no", log="/nowhere"),
+    ]
+    assert shown(*events, test_output="streamed") == (
+        "testing //app:unit\none\ntwo\nFAILED testing //app:unit: exit code 1 (after 0.5s)\nno\n"
     )

@@ -44,12 +44,15 @@ class PlainListener:
         self._frame = frame
         self._titles: dict[int, str] = {}
         self._use = MostUse()
+        self._is_line_begun = False  # by a test whose output is shown while it runs
         self.errors_shown: set[str] = set()
 
     def on_event(self, event: Event) -> None:
         """Write what the event is worth."""
         if isinstance(event, ActionStarted):
             self._titles[event.action_id] = sentences.action_title(event.label, event.mnemonic, event.message)
+            if self._test_output == "streamed" and event.mnemonic == "Test" and self._verbosity >= 0:
+                self._write([self._titles[event.action_id]])
             if self._verbosity >= 2 and event.reason:
                 self._write([f"{self._titles[event.action_id]}: {event.reason}"])
         elif isinstance(event, ActionFinished):
@@ -57,6 +60,7 @@ class PlainListener:
         elif isinstance(event, TestFinished):
             self._test_finished(event)
         elif isinstance(event, TestOutput):
+            self._is_line_begun = not event.text.endswith("\n")
             self._out.write(event.text)
             self._out.flush()
         elif isinstance(event, Error):
@@ -95,7 +99,9 @@ class PlainListener:
             self._write([f"PASSED testing {event.label}{f' ({part})' if part else ''}"], event.log, event.label)
 
     def _write(self, lines: list[str], log: str = "", title: str = "") -> None:
-        text = "".join(f"{line}\n" for line in lines)
+        text = "\n" if self._is_line_begun else ""
+        text += "".join(f"{line}\n" for line in lines)
+        self._is_line_begun = False
         if log:
             shown = excerpt(log).text
             before, after = self._frame(title, shown) if self._frame and shown else ("", "")
