@@ -50,9 +50,11 @@ class LinuxLauncher:
     """Owns the launcher process, its cells and the control groups that they work in; see `bldr.api.Launcher`."""
 
     def __init__(
-        self, host: Host, owner: tuple[int, int] | None, tree: Tree, *, outlives: bool = False, cells: int = 0
-    ) -> None:
-        """`cells` are made at once, while the caller has other things to do."""
+        self, host: Host, owner: tuple[int, int] | None, tree: Tree, *, outlives: bool = False, cells: int = 0,
+        waits: bool = True,
+    ) -> None:  # fmt: skip
+        """`cells` are made at once, while the caller has other things to do. Unless this `waits` for the launcher to
+        say that it works, the first launch does."""
         self.owner = owner
         self._host = host
         self._tree = tree
@@ -85,15 +87,17 @@ class LinuxLauncher:
         try:
             tree.adopt(self._pid)
             # The signal of a parent's death comes when the thread that spawned the process ends.
-            self._open(host.root, die_with_parent=main_thread and not outlives)
+            die_with_parent = main_thread and not outlives
+            self._sock.sendall(wire.frame(("open", host.root, owner, die_with_parent, tree.description)))
+            self._is_open = False
+            if waits:
+                self._wait_until_open()
         except BaseException:
             self.close()
             raise
-        self._epoll.register(self._sock.fileno(), select.EPOLLIN)
         self._idle += [self._make_cell() for _ in range(cells)]
 
-    def _open(self, root: str, *, die_with_parent: bool) -> None:
-        self._sock.sendall(wire.frame(("open", root, self.owner, die_with_parent, self._tree.description)))
+    def _wait_until_open(self) -> None:
         receiver = wire.Receiver(self._sock)
         answers: list[tuple[Any, ...]] | None = []
         while not answers:
@@ -103,8 +107,11 @@ class LinuxLauncher:
         if answers[0][0] == "refused":
             _, reason, _ = answers[0]
             raise IsolationError(
-                f'the sandbox\'s launcher cannot work in "{root}": {reason.lower()}', "choose another `--cache-dir`"
+                f'the sandbox\'s launcher cannot work in "{self._host.root}": {reason.lower()}',
+                "choose another `--cache-dir`",
             )
+        self._is_open = True
+        self._epoll.register(self._sock.fileno(), select.EPOLLIN)
 
     def fileno(self) -> int:
         """See `bldr.api.Launcher`."""
@@ -112,6 +119,8 @@ class LinuxLauncher:
 
     def start(self, launch: Launch) -> None:
         """See `bldr.api.Launcher`."""
+        if not self._is_open:
+            self._wait_until_open()
         stdio = (launch.stdin, launch.stdout, launch.stderr)
         try:
             self._check(launch, stdio)

@@ -71,8 +71,10 @@ class Launcher:
         self._sock.sendall(wire.frame(("opened",)))
 
     def _fork(self, number: int) -> None:
-        assert self._prepared is not None
         fd = self._receiver.fds.pop(0)
+        if self._prepared is None:  # asked for before the refusal was read
+            os.close(fd)
+            return
         try:
             pid = os.fork()
         except OSError as error:

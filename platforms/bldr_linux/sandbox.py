@@ -35,14 +35,15 @@ class LinuxSandbox:
         """Take an earlier probe's word instead of trying again. Where it is wrong by now, launches fail."""
         self._probed = answer, found == _COUNTS
 
-    def open(self, root: str, *, map_caller: bool = False, outlives: bool = False) -> Launcher:
-        """Start a launcher; see `bldr.api.Sandbox`."""
+    def open(self, root: str, *, map_caller: bool = False, outlives: bool = False, waits: bool = True) -> Launcher:
+        """Start a launcher; see `bldr.api.Sandbox`. Unless this `waits` for it, the first launch does, and raises
+        what is the matter with it."""
         owner = probe.owner(map_caller=map_caller)
         # Groups go with their owner, so what is to outlive it has none.
         tree = open_tree(owner) if not outlives else no_tree()
         host = probe.host(root, owner, map_caller=map_caller, limits_processes=self._try()[1], groups=tree.levels)
         cells = min(os.cpu_count() or 1, _CELLS_AT_MOST)
-        return LinuxLauncher(host, owner, tree, outlives=outlives, cells=cells)
+        return LinuxLauncher(host, owner, tree, outlives=outlives, cells=cells, waits=waits)
 
     def _try(self) -> tuple[Probe, bool]:
         if self._probed is None:

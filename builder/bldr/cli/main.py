@@ -282,7 +282,10 @@ def _end_at_once_when_interrupted() -> None:
     end with us. While actions run the loop has handlers of its own. An exception instead of an end could be raised
     inside a library's C code: msgspec crashes when that happens while it reads a type.
     """
-    import _signal  # the C half: the other one imports enum, which takes a third of the interpreter's own start
+    if TYPE_CHECKING:
+        import signal as _signal
+    else:
+        import _signal  # the C half: the other one imports enum, which takes a third of the interpreter's own start
 
     def end(_number: int, _frame: object) -> None:
         os.write(2, b"interrupted\n")

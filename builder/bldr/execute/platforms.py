@@ -49,6 +49,8 @@ class Platforms:
         """Tell the loop of every launcher, and people of what the machine cannot give."""
         self._opened = opened
         self._events = events
+        for launcher in self._launchers.values():
+            opened(launcher)
 
     def check(self, nodes: Sequence[ActionNode], graph: "TargetGraph") -> None:
         """With `require`: refuse targets that ask for less isolation. Raises IsolationError that names them."""

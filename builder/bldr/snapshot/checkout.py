@@ -324,7 +324,10 @@ def _start(share: "list[int]", work: "Callable[[int], Seen]") -> tuple[int, int]
         os.close(writing)
         return child, reading
     try:
-        import _signal
+        if TYPE_CHECKING:
+            import signal as _signal
+        else:
+            import _signal
 
         for name in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
             _signal.signal(name, _signal.SIG_DFL)  # the parent says that it was interrupted

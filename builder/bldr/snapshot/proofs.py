@@ -97,7 +97,10 @@ def differing_by_two(
 
 
 def _prove_second(half: "memoryview", first: int, unsettled: "Collection[Place]", writing: int) -> None:
-    import _signal
+    if TYPE_CHECKING:
+        import signal as _signal
+    else:
+        import _signal
 
     from bldr.snapshot.files import decoded, encoded
 
