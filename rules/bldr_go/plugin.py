@@ -1,8 +1,9 @@
-"""What this plugin offers: the handler of Go and the toolchain "go"."""
+"""What this plugin offers: the handler of Go, the toolchain "go" and lock files of modules."""
 
 from collections.abc import Iterable
 
-from bldr.api import Handler, ToolchainDetector, hook
+from bldr.api import Handler, LockFormat, ToolchainDetector, hook
+from bldr_go.go_sum import GoLock
 from bldr_go.handler import GoHandler
 from bldr_go.toolchain import GoDetector
 
@@ -15,3 +16,8 @@ def bldr_handlers() -> Iterable[type[Handler]]:
 @hook
 def bldr_toolchains() -> Iterable[type[ToolchainDetector]]:
     return [GoDetector]
+
+
+@hook
+def bldr_locks() -> Iterable[type[LockFormat]]:
+    return [GoLock]

@@ -1,7 +1,7 @@
 // Package words counts words.
 package words
 
-import "strings"
+import "unicode"
 
 // Count says how many words a text has.
 func Count(text string) int {
@@ -9,5 +9,19 @@ func Count(text string) int {
 }
 
 func split(text string) []string {
-	return strings.Fields(text)
+	var words []string
+	start := -1
+	for i, letter := range text {
+		switch isSpace := unicode.IsSpace(letter); {
+		case isSpace && start >= 0:
+			words = append(words, text[start:i])
+			start = -1
+		case !isSpace && start < 0:
+			start = i
+		}
+	}
+	if start >= 0 {
+		words = append(words, text[start:])
+	}
+	return words
 }
