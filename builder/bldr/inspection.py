@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bldr.api.errors import BldrError, CacheError, IsolationError, PluginError, ToolchainError
+from bldr.api.errors import BldrError, CacheError, IsolationError, WorkspaceError
 from bldr.api.labels import Label
 from bldr.api.sandbox import Probe, Verdict
 from bldr.execute.building import Building
@@ -59,12 +59,18 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolchainReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A toolchain that a plugin looked for: what it is, or why there is none."""
+    """A toolchain that a plugin looked for, or that the workspace pins: what it is, or why there is none.
+
+    `pinned` is the external source that it comes from, "" where it was detected on this machine.
+    """
 
     name: str
     found: bool
     description: str
     hint: str = ""
+    version: str = ""
+    identity: str = ""
+    pinned: str = ""
 
 
 class PluginReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,17 +260,10 @@ def _enter(session: "Session", node: ActionNode, entries: Mapping[str, Sequence[
 
 
 def doctor(session: "Session") -> DoctorReport:
-    """Probe every platform and look for every toolchain."""
-    toolchains = []
-    for name in session.toolchains.names():
-        try:
-            toolchain = session.toolchains(name)
-        except (ToolchainError, PluginError) as error:
-            toolchains.append(ToolchainReport(name=name, found=False, description=error.message, hint=error.hint))
-        else:
-            described = " ".join(f"{key}={value}" for key, value in sorted(toolchain.attributes.items()))
-            commands = ", ".join(sorted(toolchain.executables))
-            toolchains.append(ToolchainReport(name=name, found=True, description=described or commands))
+    """Probe every platform and look for every toolchain. Nothing is fetched for it."""
+    pinned, mistakes = _pinned(session)
+    names = sorted({*session.toolchains.names(), *pinned})
+    toolchains = [_toolchain(session, name, pinned.get(name, "")) for name in names]
     registry = session.registry
     plugins = [
         PluginReport(name=origin.plugin, distribution=origin.distribution, version=origin.version, offers=offers)
@@ -280,6 +279,34 @@ def doctor(session: "Session") -> DoctorReport:
         probes=tuple(session.platforms.probes()),
         toolchains=tuple(toolchains),
         cache_dir=os.path.dirname(session.store.root),
-        problems=(*problems, *registry.notes),
+        problems=(*problems, *registry.notes, *mistakes),
         plugins=tuple(sorted(plugins, key=lambda plugin: (plugin.name, plugin.distribution))),
+    )
+
+
+def _pinned(session: "Session") -> tuple[dict[str, str], list[str]]:
+    """The toolchains that the workspace pins, each with its external source, and why that is not known."""
+    try:
+        root = session.root
+    except WorkspaceError:
+        return {}, []  # a person may ask anywhere
+    try:
+        return {name: pinned.external for name, pinned in session.workspace.toolchains.items()}, []
+    except BldrError:
+        return {}, [f"the Builderfiles of {root} have mistakes: which toolchains they pin is not known"]
+
+
+def _toolchain(session: "Session", name: str, pinned: str) -> ToolchainReport:
+    try:
+        toolchain = session.toolchains(name)
+    except BldrError as error:
+        return ToolchainReport(name=name, found=False, description=error.message, hint=error.hint, pinned=pinned)
+    described = [f"{key}={value}" for key, value in sorted(toolchain.attributes.items()) if key != "version"]
+    return ToolchainReport(
+        name=name,
+        found=True,
+        description=" ".join(described) or ", ".join(sorted(toolchain.executables)),
+        version=toolchain.attributes.get("version", ""),
+        identity=toolchain.identity,
+        pinned=pinned,
     )

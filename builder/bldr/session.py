@@ -303,7 +303,7 @@ class Session:
         try:
             workspace = self.workspace if self.root else None
         except WorkspaceError:
-            if self._root:
+            if self._root and self.request.command != "doctor":  # which looks at what can be seen
                 raise
             return None
         pinned = workspace.toolchains.get(name) if workspace else None
@@ -324,7 +324,7 @@ class Session:
                 self.registry.locks,
                 self.platform,
                 os.environ,
-                offline=self.request.offline,
+                offline=self.request.offline or self.request.command == "doctor",
                 warn=lambda message, hint: self._warn("fetch", message, hint),
             )
         return self._bringing

@@ -32,9 +32,11 @@ def test_the_report_for_people():
     report = DoctorReport(
         probes=(FULL, PARTIAL, UNUSABLE),
         toolchains=(
-            ToolchainReport(name="cc", found=True, description="gcc 12"),
+            ToolchainReport(name="cc", found=True, description="cc=gcc", version="12", identity="0123456789abcdef"),
+            ToolchainReport(name="zig", found=True, description="zig", identity="ab" * 32, pinned="ziglang"),
             ToolchainReport(name="shell", found=True, description="word " * 40),
             ToolchainReport(name="rust", found=False, description="no rustc", hint="install rustc"),
+            ToolchainReport(name="go", found=False, description="not fetched", hint="fetch", pinned="golang"),
         ),
         cache_dir="/cache",
         problems=("plugin x: broken",),
@@ -69,10 +71,13 @@ sandbox jail: does not work on this machine
       hint: sysctl kernel.unprivileged_userns_clone=1
 
 toolchains
-  cc          gcc 12
-  shell       word word word word word word word word word word word word word word word word word word word word ...
+  cc          12, detected, 0123456789ab: cc=gcc
+  zig         pinned to @ziglang, abababababab: zig
+  shell       detected: word word word word word word word word word word word word word word word word word word ...
   rust        not found: no rustc
       hint: install rustc
+  go          pinned, not found: not fetched
+      hint: fetch
 
 cache
   /cache: 2.0 KiB in 3 files

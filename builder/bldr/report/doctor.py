@@ -9,6 +9,10 @@ from bldr.inspection import DoctorReport, PluginReport, ToolchainReport
 from bldr.report.text import count, size
 
 
+_IDENTITY_DIGITS = 12
+"""As many as tell two toolchains apart, to a person who compares two machines."""
+
+
 class CacheSize(NamedTuple):
     """Files below a cache directory, and their bytes."""
 
@@ -30,6 +34,7 @@ def as_json(report: DoctorReport, cache: CacheSize) -> dict[str, Any]:
             "hermetic": is_complete(probe),
             "isolation": {name: _level(probe, name) for name in (*GUARANTEES, *LIMITS)},
             "shortfalls": list(probe.shortfalls),
+            "notes": list(probe.notes),
         }
         for probe in report.probes
     ]
@@ -109,6 +114,8 @@ def sandbox_lines(probe: Probe) -> list[str]:
             reached = [name for name in names if probe.isolation.get(name, Level.NONE) == level]
             if reached:
                 lines += _wrapped(f"  {kind:<11} {_ENFORCED[level]:<20}", reached)
+    for note in probe.notes:
+        lines += _wrapped("  ", [note])
     reasons: dict[tuple[str, str], list[str]] = {}
     for shortfall in probe.shortfalls:
         reasons.setdefault((shortfall.why, shortfall.remedy), []).append(shortfall.guarantee)
@@ -119,8 +126,14 @@ def sandbox_lines(probe: Probe) -> list[str]:
 
 
 def _toolchain_lines(toolchain: ToolchainReport) -> list[str]:
-    found = "" if toolchain.found else "not found: "
-    return _with_hint(f"  {toolchain.name:<12}{found}{_cut(toolchain.description)}".rstrip(), toolchain.hint)
+    head = f"  {toolchain.name:<12}"
+    if not toolchain.found:
+        pinned = "pinned, " if toolchain.pinned else ""
+        return _with_hint(f"{head}{pinned}not found: {toolchain.description}", toolchain.hint)
+    origin = f"pinned to @{toolchain.pinned}" if toolchain.pinned else "detected"
+    text = ", ".join(filter(None, (toolchain.version, origin, toolchain.identity[:_IDENTITY_DIGITS])))
+    described = f": {toolchain.description}" if toolchain.description else ""
+    return _with_hint(head + _cut(text + described), toolchain.hint)
 
 
 def _plugin_lines(plugin: PluginReport) -> list[str]:
