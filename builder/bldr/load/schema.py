@@ -15,6 +15,7 @@ from bldr.guard import described
 from bldr.load.configurations import ConfigTable
 from bldr.load.externals import ExternalTable
 from bldr.load.locks import LockEntry
+from bldr.load.pinned import ToolchainTable
 from bldr.load.suggest import suggest
 from bldr.load.validate import Mistake, quote, struct_info
 
@@ -162,10 +163,12 @@ def json_schema(registry: Handlers) -> dict[str, Any]:
     """
     pairs = sorted(registry.handlers, key=lambda key: (key[0], key[1] or ""))
     structs = [registry.handlers[key].handler.attributes(key[0]) for key in pairs]
-    shared: list[type[msgspec.Struct]] = [HermeticSettings, ExternalTable, WorkspaceTable, ConfigTable]
+    shared: list[type[msgspec.Struct]] = [
+        HermeticSettings, ExternalTable, ToolchainTable, WorkspaceTable, ConfigTable,
+    ]  # fmt: skip
     references, made = msgspec.json.schema_components([*shared, *structs], ref_template="#/$defs/{name}")
     definitions = {name: _as_toml(definition) for name, definition in made.items()}
-    hermetic, external, workspace, config = references[: len(shared)]
+    hermetic, external, toolchain, workspace, config = references[: len(shared)]
     languages = sorted({language for _, language in pairs if language is not None})
     definitions[_name_in(config)]["properties"]["flags"]["propertyNames"] = {"enum": languages}
     definitions[_name_in(external)]["oneOf"] = [
@@ -190,6 +193,7 @@ def json_schema(registry: Handlers) -> dict[str, Any]:
             "hermetic": hermetic,
             "config": {"type": "object", "additionalProperties": config},
             "external": {"type": "object", "additionalProperties": external},
+            "toolchain": {"type": "object", "additionalProperties": toolchain},
             "target": {"type": "object", "additionalProperties": {"oneOf": targets} if targets else False},
         },
         "additionalProperties": False,
