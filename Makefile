@@ -20,7 +20,7 @@ help:
 	@sed -n 's/^# make /make /p' Makefile
 
 # Once, and again when the dependencies change. The script does nothing when another make was quicker.
-$(STAMP): pyproject.toml .ci/venv
+$(STAMP): pyproject.toml .ci/venv platforms/bldr_linux/compiled/cradle.c
 	@.ci/venv '$(VENV)' '$(PYTHON)'
 
 demo: $(STAMP)

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import _socket
 import errno
-import marshal
 import os
 import resource  # noqa: F401 - `os.wait4` imports it, too late when privileges are gone
 import select
@@ -28,8 +27,9 @@ import sys
 import time
 
 from bldr_linux import init, syscalls, violations, wire
+from bldr_linux.ahead import Ahead
 from bldr_linux.cgroups.group import CellGroup
-from bldr_linux.resident import Ready, Resident
+from bldr_linux.resident import Resident
 from bldr_linux.root import StepError
 from bldr_linux.running import Running
 from bldr_linux.supervision import POLITELY, Supervisor
@@ -53,9 +53,7 @@ _NAMESPACES = (
     | syscalls.CLONE_NEWCGROUP
 )
 _BLOCK_BYTES = 512
-_SOCKET_FD = 3
-_REHEARSE_AFTER = 4  # launches: what takes some milliseconds is not worth it for fewer
-_OWN_SOCKETS = 2  # a launch's, both ends of what pid 1 speaks through: in the network namespace that is kept
+_SOCKET_FD, _CRADLE_FD = 3, 4
 # Limits, and the counter of a control group without which pid 1 has to look for itself.
 _COUNTERS = (("cpu", "cpu_s"), ("memory", "memory_bytes"), ("processes", "processes"))
 _FDS_BYTES = _socket.CMSG_SPACE(4)
@@ -74,9 +72,8 @@ class Cell:
         self._group = group
         self._die_with_parent = die_with_parent
         self._launch: Running | None = None
-        self._resident: Resident | None = None
-        self._ready: Ready | None = None
-        self._launches = 0
+        self._ahead: Ahead | None = None
+        self._uncounted: list[str] | None = None
         self._poll = select.poll()
         self._poll.register(sock.fileno(), select.POLLIN)
         self._engine_is_there = True
@@ -104,8 +101,9 @@ class Cell:
             if kind == "start":
                 self._start(*arguments)
             elif kind == "keep":
-                self._resident = Resident(arguments[0], self._prepared, die_with_parent=self._die_with_parent)
-                self._make_ready()
+                resident = Resident(arguments[0], self._prepared, die_with_parent=self._die_with_parent)
+                self._ahead = Ahead(resident, self._group)
+                self._ahead.make(None)
             elif kind == "measure":
                 self._send(("measured", self._group.measure() if self._launch else {}))
             elif self._launch is None:
@@ -200,8 +198,8 @@ class Cell:
                 os.close(fd)
 
     def _fork(self, launch_id: int, plan: Plan, stdio: tuple[int, ...]) -> None:
-        if self._resident is not None:
-            launch = self._give(self._resident, launch_id, plan, stdio)
+        if self._ahead is not None:
+            launch = self._give(self._ahead, launch_id, plan, stdio)
         else:
             launch = self._make_alone(launch_id, plan, stdio)
         self._launch = launch
@@ -210,8 +208,10 @@ class Cell:
 
     def _sampled(self) -> list[str]:
         """The limits whose use no control group of ours counts."""
-        known = self._group.measure()
-        return [name for name, key in _COUNTERS if key not in known]
+        if self._uncounted is None:
+            known = self._group.measure()
+            self._uncounted = [name for name, key in _COUNTERS if key not in known]
+        return self._uncounted
 
     def _make_alone(self, launch_id: int, plan: Plan, stdio: tuple[int, ...]) -> Running:
         """A launch in namespaces that are all its own."""
@@ -237,79 +237,20 @@ class Cell:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         return launch
 
-    def _give(self, resident: Resident, launch_id: int, plan: Plan, stdio: tuple[int, ...]) -> Running:
+    def _give(self, ahead: Ahead, launch_id: int, plan: Plan, stdio: tuple[int, ...]) -> Running:
         """A launch in the sandbox that was made ahead, or in one that is made now where that is of no use."""
         now_s = time.monotonic()
-        if self._ready is not None and not (self._ready.is_alive() and resident.is_up_to_date()):
-            self._end_ready()
-        if self._ready is None:
-            self._make(resident)
-        ready = self._ready
-        assert ready is not None
-        try:
-            self._furnish(resident, plan, ready)
-        except BaseException:
-            self._end_ready()
-            raise
+        ready = ahead.take(plan)
         launch = Running(launch_id, plan, Supervisor(plan, stdio[1:], self._group, now_s), now_s, ready.reports)
         launch.pid, launch.pidfd, launch.inner = ready.pid, ready.pidfd, ready.inner
-        self._ready = None
+        launch.messages = ready.messages
         ready.give(plan, self._sampled(), stdio)
         return launch
 
-    def _furnish(self, resident: Resident, plan: Plan, ready: Ready) -> None:
-        namespace_fd = ready.namespace()
-        try:
-            resident.furnish(plan, namespace_fd)
-        finally:
-            os.close(namespace_fd)
-
-    def _make(self, resident: Resident, ending: Running | None = None) -> None:
-        """Make a sandbox ahead, of the one before only its pid 1 may be left, `ending`."""
-        resident.prepare()
-        control = resident.base["control"]
-        group_fd = self._group.make(control)
-        self._ready = Ready(resident, self._prepared, group_fd)
-        if ending is not None and ending.pid:
-            os.waitpid(ending.pid, 0)
-            ending.pid = 0
-            self._group.clear()
-        try:
-            moved = self._group.begin(control)
-        except BaseException:
-            self._end_ready()  # whoever takes it believes that its limits are set
-            raise
-        if moved:  # pid 1 was born in a group that the cell has left
-            self._end_ready()
-            self._group.finish()
-            self._make(resident)
-
-    def _make_ready(self, ending: Running | None = None) -> None:
-        """Make the next launch's sandbox ahead. What fails now is tried again, and told of, when there is a launch."""
-        try:
-            if self._resident is not None:
-                self._resident.tidy(_OWN_SOCKETS if ending else 0)
-                self._launches += 1
-                if self._launches == _REHEARSE_AFTER:
-                    self._resident.rehearse()
-                if self._ready is None and self._engine_is_there:
-                    self._make(self._resident, ending)
-        except (OSError, StepError):
-            pass
-        if ending is not None:
-            if ending.pid:
-                os.waitpid(ending.pid, 0)
-                self._group.clear()
-            ending.close()
-
-    def _end_ready(self) -> None:
-        if self._ready is not None:
-            self._ready.end()
-            self._ready = None
-
     def close(self) -> None:
         """End what waits for a launch that does not come."""
-        self._end_ready()
+        if self._ahead is not None:
+            self._ahead.close()
 
     def _hear(self, launch: Running) -> None:
         """Take what pid 1 says; at its end the socket closes, and the process is waited for."""
@@ -324,28 +265,31 @@ class Cell:
                 self._ignore(launch.reports.fileno())
                 return
             fds = [int.from_bytes(content[:4], "little") for _, _, content in ancillary]
-            message = marshal.loads(data)  # noqa: S302 - pid 1 is ours
-            if message[0] in ("waiting", "started"):
-                launch.asked = message[0]
-            if message[0] == "waiting":
-                self._send(("waiting", launch.launch_id, launch.pid))
-            elif message[0] == "started":
-                fd = fds[0] if fds else launch.pidfd
-                self._send(("started", launch.launch_id, 0 if fds else launch.pid), (fd,))
-                if fds:
-                    os.close(fd)
-            elif message[0] == "listener" and fds:
-                launch.listener_fd = fds[0]
-                self._poll.register(fds[0], select.POLLIN)
-            elif message[0] == "listener":  # the descriptor was lost on the way, for want of room
-                launch.refused = ("refused", "too many open files to watch for forbidden calls", "raise `ulimit -n`")
-                self._kill(launch)
-            elif message[0] == "alone":
-                launch.used = message[1]
-            elif launch.report is None or launch.report[0] != "failed":
-                launch.report = message
-            if launch.asked and not self._engine_is_there:
-                self._go_on_alone(launch)
+            for message in launch.messages(data):
+                self._note(launch, message, fds)
+
+    def _note(self, launch: Running, message: tuple[Any, ...], fds: list[int]) -> None:
+        if message[0] in ("waiting", "started"):
+            launch.asked = message[0]
+        if message[0] == "waiting":
+            self._send(("waiting", launch.launch_id, launch.pid))
+        elif message[0] == "started":
+            fd = fds[0] if fds else launch.pidfd
+            self._send(("started", launch.launch_id, 0 if fds else launch.pid), (fd,))
+            if fds:
+                os.close(fd)
+        elif message[0] == "listener" and fds:
+            launch.listener_fd = fds[0]
+            self._poll.register(fds[0], select.POLLIN)
+        elif message[0] == "listener":  # the descriptor was lost on the way, for want of room
+            launch.refused = ("refused", "too many open files to watch for forbidden calls", "raise `ulimit -n`")
+            self._kill(launch)
+        elif message[0] == "alone":
+            launch.used = message[1]
+        elif launch.report is None or launch.report[0] != "failed":
+            launch.report = message
+        if launch.asked and not self._engine_is_there:
+            self._go_on_alone(launch)
 
     def _judge(self, launch: Running) -> None:
         """A forbidden system call waits for an answer: it gets none."""
@@ -397,7 +341,12 @@ class Cell:
             self._ignore(fd)
         self._launch = None
         self._send(("exit", launch.launch_id, report, wall_s, used))
-        self._make_ready(launch)
+        if self._ahead is not None and self._engine_is_there:
+            self._ahead.make(launch)
+        if launch.pid:
+            os.waitpid(launch.pid, 0)
+            self._group.clear()
+        launch.close()
 
     def _ignore(self, fd: int) -> None:
         """What hangs up would wake us for ever."""
@@ -425,7 +374,11 @@ def main(fd: int, number: int, prepared: init.Prepared, groups: tuple[Any, ...],
             syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         os.dup2(fd, _SOCKET_FD, inheritable=False)
-        syscalls.close_range(_SOCKET_FD + 1)  # the launcher's own socket, in the first place
+        if prepared.cradle_fd > _CRADLE_FD:
+            os.dup2(prepared.cradle_fd, _CRADLE_FD, inheritable=False)
+            prepared.cradle_fd = _CRADLE_FD
+        # The launcher's own socket, in the first place.
+        syscalls.close_range(_SOCKET_FD + 1 + (prepared.cradle_fd >= 0))
         group = CellGroup(groups, number)
         try:
             cell = Cell(_socket.socket(fileno=_SOCKET_FD), prepared, group, die_with_parent=die_with_parent)

@@ -50,11 +50,21 @@ class LinuxLauncher:
     """Owns the launcher process, its cells and the control groups that they work in; see `bldr.api.Launcher`."""
 
     def __init__(
-        self, host: Host, owner: tuple[int, int] | None, tree: Tree, *, outlives: bool = False, cells: int = 0,
+        self,
+        host: Host,
+        owner: tuple[int, int] | None,
+        tree: Tree,
+        *,
+        outlives: bool = False,
+        cells: int = 0,
+        program_fd: int = -1,
         waits: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`cells` are made at once, while the caller has other things to do. Unless this `waits` for the launcher to
-        say that it works, the first launch does."""
+        say that it works, the first launch does.
+
+        `program_fd` is the compiled program that bears pid 1, -1 for none; it stays the caller's.
+        """
         self.owner = owner
         self._host = host
         self._tree = tree
@@ -87,15 +97,19 @@ class LinuxLauncher:
         try:
             tree.adopt(self._pid)
             # The signal of a parent's death comes when the thread that spawned the process ends.
-            die_with_parent = main_thread and not outlives
-            self._sock.sendall(wire.frame(("open", host.root, owner, die_with_parent, tree.description)))
-            self._is_open = False
+            self._ask_to_open(host.root, program_fd, die_with_parent=main_thread and not outlives)
             if waits:
                 self._wait_until_open()
         except BaseException:
             self.close()
             raise
         self._idle += [self._make_cell() for _ in range(cells)]
+
+    def _ask_to_open(self, root: str, program_fd: int, *, die_with_parent: bool) -> None:
+        rights = wire.descriptors((program_fd,)) if program_fd >= 0 else []
+        message = ("open", root, self.owner, die_with_parent, self._tree.description, program_fd >= 0)
+        self._is_open = False
+        self._sock.sendmsg([wire.frame(message)], rights)
 
     def _wait_until_open(self) -> None:
         receiver = wire.Receiver(self._sock)

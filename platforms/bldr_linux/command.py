@@ -84,7 +84,7 @@ class Command:
                 self._verdict = ("processes", self._limit_processes, threads, "processes")
         self._end_the_rest()
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        verdict = self._verdict or self._verdict_of(status, usage.ru_utime + usage.ru_stime)
+        verdict = self._verdict or verdict_of(self._bounds, status, usage.ru_utime + usage.ru_stime)
         return ("ended", status, verdict)
 
     def _end_the_rest(self) -> None:
@@ -95,20 +95,6 @@ class Command:
                 os.waitpid(-1, 0)
         except (ProcessLookupError, ChildProcessError):
             return
-
-    def _verdict_of(self, status: int, cpu_s: float) -> tuple[str, float, float, str] | None:
-        """What the kernel's own limits did to the command, or to a child whose end a shell passed on."""
-        code = os.waitstatus_to_exitcode(status)
-        number = -code if code < 0 else code - 128
-        limit_s = self._bounds.get("cpu")
-        if limit_s is not None and code != 0 and (number == _signal.SIGXCPU or cpu_s >= limit_s):
-            return ("cpu", limit_s, cpu_s, "s")
-        limit_bytes = self._bounds.get("file-size")
-        if limit_bytes is not None and number == _signal.SIGXFSZ:
-            output_bytes = self._bounds.get("output", limit_bytes)
-            name = "output" if output_bytes < limit_bytes else "file-size"
-            return (name, min(output_bytes, limit_bytes), limit_bytes, "bytes")
-        return None
 
     def _start(self) -> tuple[int, int]:
         """(pid, 0), or (0, exit code) with the reason on the command's standard error."""
@@ -193,16 +179,37 @@ class Command:
         return (0.0, 0) if self._limit_s is None and self._limit_processes is None else sampling.cpu_and_threads()
 
 
+def verdict_of(bounds: dict[str, float], status: int, cpu_s: float) -> tuple[str, float, float, str] | None:
+    """What the kernel's own limits did to the command, or to a child whose end a shell passed on."""
+    code = os.waitstatus_to_exitcode(status)
+    number = -code if code < 0 else code - 128
+    limit_s = bounds.get("cpu")
+    if limit_s is not None and code != 0 and (number == _signal.SIGXCPU or cpu_s >= limit_s):
+        return ("cpu", limit_s, cpu_s, "s")
+    limit_bytes = bounds.get("file-size")
+    if limit_bytes is not None and number == _signal.SIGXFSZ:
+        output_bytes = bounds.get("output", limit_bytes)
+        name = "output" if output_bytes < limit_bytes else "file-size"
+        return (name, min(output_bytes, limit_bytes), limit_bytes, "bytes")
+    return None
+
+
+def within(limit: tuple[int, int, int]) -> tuple[int, int, int]:
+    """As much of a limit as this process was allowed itself."""
+    number, soft, hard = limit
+    _, ceiling = resource.getrlimit(number)
+    if ceiling != resource.RLIM_INFINITY:
+        hard = ceiling if hard == resource.RLIM_INFINITY else min(hard, ceiling)
+        soft = hard if soft == resource.RLIM_INFINITY else min(soft, hard)
+    return number, soft, hard
+
+
 def set_limits(limits: Sequence[tuple[int, int, int]]) -> None:
     """Set limits, within what this process was allowed itself.
 
     Last of all: what comes before needs descriptors of its own, however few the command may have.
     """
-    for number, soft, hard in limits:
-        _, ceiling = resource.getrlimit(number)
-        if ceiling != resource.RLIM_INFINITY:
-            hard = ceiling if hard == resource.RLIM_INFINITY else min(hard, ceiling)
-            soft = hard if soft == resource.RLIM_INFINITY else min(soft, hard)
+    for number, soft, hard in map(within, limits):
         try:
             resource.setrlimit(number, (soft, hard))
         except OSError as error:
@@ -239,12 +246,23 @@ def _execute(plan: Plan, path: str) -> int:
 
 def _program(plan: Plan) -> tuple[str, int]:
     """(path, 0) of the program, or ("", exit code) with the reason on standard error."""
-    name, env = plan["argv"][0], dict(plan["env"])
-    path = name if "/" in name else _search(name, env.get("PATH", ""))
+    name = plan["argv"][0]
+    path = name if "/" in name else _search(candidates(plan))
     if not path:
-        where = f"PATH={env['PATH']}" if "PATH" in env else "there is no PATH"
-        return "", _complain(name, f"command not found ({where})", _NOT_FOUND)
+        return "", _complain(name, not_found(plan), _NOT_FOUND)
     return path, 0
+
+
+def candidates(plan: Plan) -> list[str]:
+    """Where the program may be."""
+    name, path = plan["argv"][0], dict(plan["env"]).get("PATH", "")
+    return [name] if "/" in name else [f"{directory or '.'}/{name}" for directory in path.split(":")]
+
+
+def not_found(plan: Plan) -> str:
+    """What is said where it is not in any of these places."""
+    env = dict(plan["env"])
+    return "command not found ({})".format(f"PATH={env['PATH']}" if "PATH" in env else "there is no PATH")
 
 
 def _cannot_start(path: str, name: str, error: OSError) -> int:
@@ -255,11 +273,10 @@ def _cannot_start(path: str, name: str, error: OSError) -> int:
     return _complain(name, (error.strerror or "cannot be started").lower(), _NOT_EXECUTABLE)
 
 
-def _search(name: str, path: str) -> str:
-    """The first executable file of that name; else the first file, so that the right error is reported."""
+def _search(paths: Sequence[str]) -> str:
+    """The first executable file; else the first file, so that the right error is reported."""
     found = ""
-    for directory in path.split(":"):
-        candidate = f"{directory or '.'}/{name}"
+    for candidate in paths:
         if os.path.isfile(candidate):
             if os.access(candidate, os.X_OK):
                 return candidate

@@ -37,6 +37,7 @@ else:
     import _signal
 
 _REPORT_FD, _BASE_FD = 3, 4
+_CELL_ALONE = 1
 _BLOCK_BYTES = 512
 PLAN_BYTES = 1 << 16
 """The largest plan that the cell sends as a packet."""
@@ -51,7 +52,9 @@ BLOCKED = (_signal.SIGCHLD, *command.FORWARDED)
 class Prepared:
     """What is the same for every launch, worked out once by the launcher before it has a child."""
 
-    def __init__(self) -> None:
+    def __init__(self, cradle_fd: int = -1) -> None:
+        """`cradle_fd` is the compiled program of `cradle`, -1 for none."""
+        self.cradle_fd = cradle_fd
         self.filters = {"deny": syscalls.Filter(seccomp.program(syscalls.MACHINE))}
         self.landlock_abi = syscalls.landlock_abi()
         self.cpus = os.cpu_count() or 1
@@ -62,6 +65,10 @@ class Prepared:
     def filter(self, on_violation: str) -> syscalls.Filter:
         """The system call filter; the kind that nearly all launches have is made beforehand."""
         return self.filters.get(on_violation) or syscalls.Filter(seccomp.program(syscalls.MACHINE, on_violation))
+
+    def filter_program(self, on_violation: str) -> bytes:
+        """The same as bytes."""
+        return seccomp.program(syscalls.MACHINE, on_violation)
 
 
 def run(
@@ -119,7 +126,7 @@ def run_ahead(base: Base, base_fd: int, report_fd: int, prepared: Prepared, grou
         wall.close_in(plan["landlock"])
         if listens:
             _give_up_rights(base["on_violation"], prepared)
-        command.set_limits(tuple(map(_and_the_cell, plan["limits"])))
+        command.set_limits([and_attendants(limit, _CELL_ALONE) for limit in plan["limits"]])
         plan["operations"] = base["fresh"]  # where the command looks for what may hold memory
         report = _run_command(plan, prepared, sampled)
         _tell(*report)
@@ -140,10 +147,10 @@ def _used() -> dict[str, float]:
     }
 
 
-def _and_the_cell(limit: tuple[int, int, int]) -> tuple[int, int, int]:
-    """RLIMIT_NPROC counts by user namespace, and the cell that waits outside lives in this one, too."""
+def and_attendants(limit: tuple[int, int, int], count: int) -> tuple[int, int, int]:
+    """RLIMIT_NPROC counts by user namespace, and so many of ours that wait outside live in this one, too."""
     number, soft, hard = limit
-    return (number, soft + 1, hard + 1) if number == resource.RLIMIT_NPROC else limit
+    return (number, soft + count, hard + count) if number == resource.RLIMIT_NPROC else limit
 
 
 def _report(launch: Callable[[], tuple[Any, ...]]) -> NoReturn:

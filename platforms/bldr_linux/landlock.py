@@ -36,18 +36,39 @@ def restrict(rules: tuple[tuple[str, str], ...], abi: int) -> None:
     wall.close_in()
 
 
+def is_used(abi: int) -> bool:
+    """Whether the kernel's Landlock can be lived with."""
+    return abi >= _REFER_SINCE
+
+
+def rights(rules: tuple[tuple[str, str], ...], abi: int) -> dict[str, int]:
+    """What "read" and "write" stand for among these rules; the latter is all that a ruleset of them handles."""
+    write = _WRITE_FILE | _CHANGE_DIR | _REFER | (_TRUNCATE if abi >= _TRUNCATE_SINCE else 0)
+    reading = any(kind == "read" for _, kind in rules)
+    return {"read": _READ, "write": write | (_READ if reading else 0)}
+
+
+def scoped(abi: int) -> int:
+    """What else a ruleset keeps inside."""
+    return _SCOPED if abi >= _SCOPED_SINCE else 0
+
+
+def of_stream(fd: int, handled: int) -> int:
+    """The rights that a standard stream has anyway, as it was opened, among those that a ruleset handles."""
+    reads = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    return (_READ if reads else -1) & handled & _OF_FILES
+
+
 class Wall:
     """A ruleset while it is made: begun with the rules that are known, finished when the process is to be confined."""
 
     def __init__(self, rules: tuple[tuple[str, str], ...], abi: int) -> None:
         self._fd = -1
-        if abi < _REFER_SINCE:
+        if not is_used(abi):
             return
-        write = _WRITE_FILE | _CHANGE_DIR | _REFER | (_TRUNCATE if abi >= _TRUNCATE_SINCE else 0)
-        reading = any(kind == "read" for _, kind in rules)
-        self._rights = {"read": _READ, "write": write | (_READ if reading else 0)}
+        self._rights = rights(rules, abi)
         try:
-            self._fd = syscalls.landlock_ruleset(self._rights["write"], 0, _SCOPED if abi >= _SCOPED_SINCE else 0)
+            self._fd = syscalls.landlock_ruleset(self._rights["write"], 0, scoped(abi))
         except OSError as error:
             raise StepError.of("landlock", "", error) from error
         self._add(rules)
@@ -75,7 +96,7 @@ class Wall:
             return
         self._add(rules)
         try:
-            _allow_streams(self._fd, self._rights)
+            _allow_streams(self._fd, self._rights["write"])
             syscalls.landlock_restrict_self(self._fd)
         except OSError as error:
             raise StepError.of("landlock", "", error) from error
@@ -104,10 +125,9 @@ def _allow_queues(ruleset: int, rights: int) -> None:
     os.close(fd)
 
 
-def _allow_streams(ruleset: int, rights: dict[str, int]) -> None:
+def _allow_streams(ruleset: int, handled: int) -> None:
     for fd in (0, 1, 2):
-        reads = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
-        wanted = (_READ if reads else -1) & rights["write"] & _OF_FILES
+        wanted = of_stream(fd, handled)
         if not wanted:
             continue
         try:

@@ -4,7 +4,8 @@ Runs in a process of its own (`python -I -S`), with a stream socket to the engin
 
     ("open", root, owner, die_with_parent, groups)
                          first of all; answered by ("opened",) or ("refused", reason, errno); owner is the (uid, gid) to
-                         become, or None; groups describes the control groups that were made for it
+                         become, or None; groups describes the control groups that were made for it; with a descriptor
+                         of the compiled cradle where there is one
     ("cell", number)     with one descriptor, the socket of a new cell, which gets ("lost", reason, errno) if there can
                          be none
 
@@ -52,7 +53,10 @@ class Launcher:
         except ChildProcessError:
             return
 
-    def _open(self, root: str, owner: tuple[int, int] | None, die_with_parent: bool, groups: tuple[Any, ...]) -> None:
+    def _open(
+        self, root: str, owner: tuple[int, int] | None, die_with_parent: bool, groups: tuple[Any, ...],
+        has_program: bool,
+    ) -> None:  # fmt: skip
         try:
             os.chdir(root)
             if owner is not None:
@@ -62,7 +66,7 @@ class Launcher:
                 os.setresuid(uid, uid, uid)
             if die_with_parent:
                 syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
-            self._prepared = init.Prepared()
+            self._prepared = init.Prepared(self._receiver.fds.pop(0) if has_program else -1)
         except OSError as error:
             self._sock.sendall(wire.frame(("refused", error.strerror, error.errno or 0)))
             return

@@ -18,6 +18,7 @@ import select
 
 from bldr_linux import init, landlock, syscalls
 from bldr_linux.apply import apply, attach, bound, overlaid
+from bldr_linux.cradle import Cradle, CradleError, Newborn
 from bldr_linux.pristine import Network
 from bldr_linux.root import Root, StepError
 
@@ -58,20 +59,33 @@ class Resident:
         self._is_soiled = False
         self._own_fd = -1
         self.base_fd = -1
+        self.cradle: Cradle | None = None
+        """Who bears pid 1; None where `init` does it."""
+        if prepared.cradle_fd >= 0:
+            try:  # noqa: SIM105 - contextlib is not imported here
+                self.cradle = Cradle(prepared.cradle_fd, prepared)
+            except CradleError:
+                pass
 
-    def prepare(self) -> None:
-        """Make what is not there or not good any more."""
+    def prepare(self, *, looks: bool = True) -> None:
+        """Make what is not there or, if one `looks`, not good any more; whoever has a launch has to look."""
         try:
             if not self._entered:
                 syscalls.unshare(_KEPT_NAMESPACES)
                 self._entered = True
         except OSError as error:
             raise StepError.of("clone", "", error) from error
-        if self._root is None:
+        is_new = self._root is None
+        if is_new:
             self._move_in()
         if self._network is None:
             _step("loopback", self._make_network)
-        if self.base_fd < 0 or not self.is_up_to_date():
+        if is_new and self.cradle is not None:
+            try:
+                self.cradle.move_in(self.base, self._prepared.last_capability)
+            except CradleError:
+                self.lose_cradle()
+        if self.base_fd < 0 or (looks and not self.is_up_to_date()):
             self._assemble()
 
     def _move_in(self) -> None:
@@ -92,16 +106,22 @@ class Resident:
     def _make_network(self) -> None:
         if self._is_soiled:
             syscalls.unshare(syscalls.CLONE_NEWNET)
+            if self.cradle is not None:
+                try:
+                    self.cradle.enter_network()
+                except CradleError:
+                    self.lose_cradle()
             self._is_soiled = False
         syscalls.bring_loopback_up()
         self._network = Network()
 
-    def tidy(self, own_sockets: int) -> None:
-        """After a launch: give the network namespace up where it tells of what happened in it."""
+    def tidy(self, own_sockets: int) -> bool:
+        """After a launch: give the network namespace up where it tells of what happened in it; False then."""
         if self._network is not None and not self._network.is_pristine(own_sockets):
             self._network.close()
             self._network = None
             self._is_soiled = True
+        return not self._is_soiled
 
     def is_up_to_date(self) -> bool:
         """Whether what stands at the sources is still what was shown when the root was built."""
@@ -142,6 +162,18 @@ class Resident:
         if failure:
             raise StepError(*failure)
         self.base_fd = int.from_bytes(ancillary[0][2][:_FD_BYTES], "little")
+
+    def lose_cradle(self) -> None:
+        """Do without it from now on."""
+        if self.cradle is not None:
+            self.cradle.close()
+            self.cradle = None
+
+    def bear(self, group_fd: int) -> Newborn | Ready:
+        """A sandbox ahead of its launch. Raises OSError, and CradleError where the cradle is to be given up."""
+        if self.cradle is not None:
+            return self.cradle.bear(FRESH_NAMESPACES, self.base_fd, group_fd)
+        return Ready(self, self._prepared, group_fd)
 
     def rehearse(self) -> None:
         """Do some times, in this process and for nothing, what every pid 1 does ahead.
@@ -215,6 +247,10 @@ class Ready:
             raise
         finally:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+
+    def messages(self, data: bytes) -> list[tuple[Any, ...]]:
+        """What pid 1 says."""
+        return [marshal.loads(data)]  # noqa: S302 - pid 1 is ours
 
     def is_alive(self) -> bool:
         """Whether it can be used, or failed meanwhile."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
+    from collections.abc import Callable
     from typing import Any
 
     from bldr_linux.plan import Plan
     from bldr_linux.supervision import Supervisor, Verdict
+
+
+def _marshalled(data: bytes) -> list[tuple[Any, ...]]:
+    return [marshal.loads(data)]  # noqa: S302 - pid 1 is ours
 
 
 class Running:
@@ -30,6 +36,7 @@ class Running:
         self.verdict: Verdict | None = None
         self.kill_s: float | None = None
         self.report: tuple[Any, ...] | None = None
+        self.messages: Callable[[bytes], list[tuple[Any, ...]]] = _marshalled
         self.used: dict[str, Any] | None = None  # what pid 1 says when nobody else is left
         self.inner: _socket.socket | None = None
         self.refused: tuple[Any, ...] | None = None

@@ -3,14 +3,18 @@
 import os
 from typing import Literal
 
+import msgspec
+
 from bldr.api import Launcher, Probe
-from bldr_linux import probe
+from bldr_linux import compiled, probe
 from bldr_linux.cgroups.tree import no_tree, open_tree
 from bldr_linux.client import LinuxLauncher
 
 _COUNTS = b"processes are counted"
-
-
+_COMPILED = "its first process is compiled"
+_NOT_COMPILED = (
+    "its first process runs in Python, and launches take longer: install bldr again where there is a C compiler"
+)
 _CELLS_AT_MOST = 4  # made before the first launch: they enter their control groups while the caller plans
 
 
@@ -20,7 +24,9 @@ class LinuxSandbox:
     name = "linux"
     tree_layout: Literal["overlay", "copy"] = "overlay"
 
-    def __init__(self) -> None:
+    def __init__(self, *, uses_compiled: bool = True) -> None:
+        """`uses_compiled`: use the program that is written in C where it is there."""
+        self._compiled = uses_compiled
         self._probed: tuple[Probe, bool] | None = None
 
     def probe(self) -> Probe:
@@ -43,9 +49,18 @@ class LinuxSandbox:
         tree = open_tree(owner) if not outlives else no_tree()
         host = probe.host(root, owner, map_caller=map_caller, limits_processes=self._try()[1], groups=tree.levels)
         cells = min(os.cpu_count() or 1, _CELLS_AT_MOST)
-        return LinuxLauncher(host, owner, tree, outlives=outlives, cells=cells, waits=waits)
+        program_fd = compiled.open_program() if self._compiled else -1
+        try:
+            return LinuxLauncher(
+                host, owner, tree, outlives=outlives, cells=cells, program_fd=program_fd, waits=waits
+            )
+        finally:
+            if program_fd >= 0:
+                os.close(program_fd)
 
     def _try(self) -> tuple[Probe, bool]:
         if self._probed is None:
-            self._probed = probe.probe(self.name)
+            answer, counts = probe.probe(self.name)
+            note = _COMPILED if self._compiled and os.path.exists(compiled.path()) else _NOT_COMPILED
+            self._probed = msgspec.structs.replace(answer, notes=(note,)), counts
         return self._probed

@@ -19,6 +19,7 @@ _SOL_SOCKET = _socket.SOL_SOCKET
 _SCM_RIGHTS = _socket.SCM_RIGHTS
 _CLOEXEC = getattr(_socket, "MSG_CMSG_CLOEXEC", 0x40000000)
 _INT_BYTES = 4
+_READ_BYTES = 1 << 16  # what needs no mapping of its own; more comes with the next read
 
 
 def frame(message: tuple[Any, ...]) -> bytes:
@@ -43,7 +44,7 @@ class Receiver:
     def receive(self) -> list[tuple[Any, ...]] | None:
         """The messages that are whole after one read; None at the end of the stream; never blocks on a ready socket."""
         try:
-            data, ancillary, _, _ = self._sock.recvmsg(1 << 18, _socket.CMSG_SPACE(64 * _INT_BYTES), _CLOEXEC)
+            data, ancillary, _, _ = self._sock.recvmsg(_READ_BYTES, _socket.CMSG_SPACE(64 * _INT_BYTES), _CLOEXEC)
         except ConnectionResetError:  # so ends a peer that had not read everything
             return None
         for level, kind, content in ancillary:

@@ -66,12 +66,13 @@ class Shortfall(msgspec.Struct, frozen=True):
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """What a platform can give here and now."""
+    """What a platform can give here and now. `notes` say how it works here, where that depends on the machine."""
 
     sandbox: str
     supported: bool
     isolation: Isolation
     shortfalls: tuple[Shortfall, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class StagedTree(msgspec.Struct, frozen=True):

@@ -44,6 +44,10 @@ class CellGroup:
         """The second half, when nothing of an earlier launch is left; whether the cell moved to another group."""
         return self._legacy.prepare(limits, attendants) if self._legacy else False
 
+    def places(self) -> list[str]:
+        """The directories of the groups that the cell lives in."""
+        return self._legacy.places() if self._legacy else []
+
     def kill(self) -> bool:
         """End every process of the launch at once; False where no group can do that."""
         return self._unified.kill() if self._unified else False

@@ -116,6 +116,10 @@ class LegacyGroup:
             files.write(f"{self._paths[controller]}/{name}", value)
             self._written[name] = value
 
+    def places(self) -> list[str]:
+        """The directories of the groups."""
+        return sorted(set(self._paths.values()))
+
     def measure(self) -> dict[str, int | float]:
         """What the launch has used until now; of bytes read and written v1 knows too little."""
         used: dict[str, int | float] = {}

@@ -235,7 +235,11 @@ def test_no_writer_outlives_its_launch(box, end):
 
 def test_processes_are_ended_by_descriptor_only():
     """A number may be somebody else's by now; a child of one's own keeps it until it is waited for."""
-    of_children = {("command.py", "pid, number"), ("command.py", "-1, _signal.SIGKILL")}
+    of_children = {
+        ("command.py", "pid, number"),
+        ("command.py", "-1, _signal.SIGKILL"),
+        ("cradle.py", "self.pid, _signal.SIGKILL"),
+    }
     found = {
         (path.name, arguments)
         for path in LAUNCHER.glob("*.py")

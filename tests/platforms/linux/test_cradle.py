@@ -1,0 +1,158 @@
+"""The compiled pid 1 and the one in Python make the same world; and what happens when the former is lost."""
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bldr.api import Input, Link, MadeFile, ResourceLimits, Temp
+from bldr_linux import compiled, landlock, steps
+from bldr_linux.sandbox import LinuxSandbox
+
+WORLD = (Path(__file__).parent / "world.py").read_text()
+PID_1 = r"""
+import os
+for line in open("/proc/1/status"):
+    name, _, value = line.partition(":")
+    if name in ("Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "Seccomp_filters", "THP_enabled", "CoreDumping") or (
+        name.startswith(("Cap", "SigBlk", "SigCgt"))
+    ):
+        print("pid 1", name, value.split())
+print(open("/proc/1/oom_score_adj").read(), os.getsid(0), os.getpgid(0), os.getppid())
+for name in ("exe", "cwd", "root", "environ", "maps", "mem", "fd", "ns/mnt", "stack", "syscall"):
+    try:
+        os.stat(f"/proc/1/{name}/") if name in ("exe", "cwd", "root", "fd") else open(f"/proc/1/{name}").read(1)
+        print(name, "can be read")
+    except OSError as error:
+        print(name, error.strerror)
+"""
+SPEC = {
+    "files": (MadeFile("/etc/made", b"made"),),
+    "links": (Link("/tmp/in/a/link", "/etc/made"),),
+    "temps": (Temp("/tmp"), Temp("/tmp/in/it", 1 << 20), Temp("/scratch", 1 << 20)),
+    "resources": ResourceLimits(processes=100, open_files=77, file_bytes=1 << 20),
+}
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def cradles(box):
+    found = [child for cell in children(box.launcher._pid) for child in children(cell)]
+    return [pid for pid in found if Path(f"/proc/{pid}/comm").read_text() == "bldr-cradle\n"]
+
+
+@pytest.fixture
+def boxes(make_box):
+    """One with the compiled pid 1, one with the other."""
+    if not os.path.exists(compiled.path()):
+        pytest.skip("the compiled pid 1 is not there: install bldr again where there is a C compiler")
+    return [make_box(platform=LinuxSandbox(uses_compiled=way)) for way in (True, False)]
+
+
+def test_pid_1_is_what_was_asked_for(boxes):
+    names = [box.run("cat", "/proc/1/comm").out for box in boxes]
+    assert names[0] == "bldr-pid-1\n"
+    assert names[1].startswith("python")
+    assert [len(cradles(box)) for box in boxes] == [1, 0]
+
+
+def test_both_make_the_same_world(boxes):
+    """A directory of sources, files, links and memory below memory; limits; the rights of pid 1 itself."""
+    told = []
+    for box in boxes:
+        given = box.directory("in")
+        (given / "file").write_text("the host's")
+        spec = SPEC | {"more_inputs": (Input("/in", str(given)),)}
+        for program in (WORLD, PID_1):
+            ended = box.run("python3", "-S", "-c", program, tree=box.tree({"source": "x"}), **spec)
+            assert ended.exit_code == 0, ended
+            told.append(ended.out.replace("cache1", "cache0"))
+        for argv in (("python3", "-S", "-c", WORLD), ("grep", "^Sig", "/proc/self/status")):
+            told.append(box.run(*argv, cwd="/", **spec).out.replace("cache1", "cache0"))
+    assert [bool(cradles(box)) for box in boxes] == [True, False]
+    half = len(told) // 2
+    for compiled_s, python_s in zip(told[:half], told[half:], strict=True):
+        assert compiled_s.splitlines() == python_s.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("argv", "env"),
+    [
+        (("no-such-program",), (("PATH", "/usr/bin:/usr/sbin"),)),
+        (("no-such-program",), ()),
+        (("/usr/no-such-program",), ()),
+        (("/etc/made",), ()),
+        (("made",), (("PATH", "/usr/bin:/etc"),)),
+        (("/usr",), ()),
+        (("/etc/lost",), ()),
+        (("x" * 5000,), (("PATH", "/usr/bin"),)),
+        (("",), (("PATH", "/usr/bin"),)),
+    ],
+    ids=["path", "no-path", "slash", "mode", "found-and-mode", "directory", "interpreter", "long", "empty"],
+)
+def test_both_say_the_same_of_a_command_that_cannot_be_started(boxes, argv, env):
+    files = (MadeFile("/etc/made", b"made"), MadeFile("/etc/lost", b"#!/no/interpreter\n", 0o555))
+    told = []
+    for box in boxes:
+        ended = box.run(*argv, env=env, files=files)
+        told.append((ended.exit_code, ended.exit.signal, ended.exit.verdict, ended.out, ended.err))
+    assert told[0] == told[1]
+    assert told[0][0] in (126, 127)
+    assert told[0][-1].startswith(f"bldr: {argv[0]}: ")
+
+
+def test_a_cradle_that_is_killed_is_done_without(boxes):
+    box = boxes[0]
+    assert box.run("true").exit_code == 0
+    (cradle,) = cradles(box)
+    os.kill(cradle, signal.SIGKILL)
+    for _ in range(4):
+        ended = box.run("cat", "/proc/1/comm")
+        assert ended.exit_code == 0, ended
+    assert ended.out.startswith("python")
+    assert not cradles(box)
+
+
+@pytest.mark.parametrize("machine", steps.MACHINES)
+def test_programs_are_the_same_every_time_and_name_what_each_step_is_for(machine):
+    base = {
+        "fresh": (("proc", "/proc"), ("mask", "/proc/keys", "/dev/null", 1, 3), ("tmpfs", "/tmp", 4096, 9, 0o1777),
+                  ("tmpfs", "/tmp/in/it", 4096, 9, 0o1777), ("link", "/tmp/in/link", "/x")),
+        "landlock": (("", "queues"), ("/tmp", "write")),
+        "on_violation": "deny",
+    }  # fmt: skip
+    content, where = steps.ahead(machine, base, 6, b"\0" * 16)
+    assert (content, where) == steps.ahead(machine, base, 6, b"\0" * 16)
+    assert int.from_bytes(content[:8], "little") == len(where)
+    assert {("tmpfs", "/tmp/in/it"), ("link", "/tmp/in/link"), ("landlock", ""), ("seccomp", "")} <= set(where)
+    assert b"/tmp/in\0" in content  # made in what is fresh itself
+    assert steps.ahead(machine, base | {"fresh": (("sysfs", "/sys"),)}, 6, b"") is None
+    assert landlock.is_used(2) and not landlock.is_used(1)
+
+
+def test_every_kind_of_constant_is_the_same_on_both_sides():
+    """The protocol is written down twice."""
+    source = (Path(compiled.__file__).parent / "cradle.c").read_text()
+    from bldr_linux import cradle
+
+    (kinds,) = re.findall(r"enum \{ (RUN.*?) \};", source)
+    assert [getattr(cradle, f"_{kind}") for kind in kinds.split(", ")] == list(range(len(kinds.split(", "))))
+    (verdicts,) = re.findall(r"enum \{ (NO_VERDICT.*?) \};", source)
+    assert [getattr(cradle, f"_{kind}") for kind in verdicts.split(", ")] == list(range(len(verdicts.split(", "))))
+    assert (cradle._MADE, cradle._LISTENER) == (steps.MADE, steps.LISTENER)
+
+
+def test_without_a_compiler_there_is_no_program(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "path", lambda: str(tmp_path / "none"))
+    monkeypatch.setenv("CC", "/no/such/compiler")
+    with pytest.raises(OSError):
+        compiled.build()
+    monkeypatch.setenv("CC", "false")
+    with pytest.raises(subprocess.CalledProcessError):
+        compiled.build()
+    assert compiled.open_program() == -1
