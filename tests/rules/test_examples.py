@@ -122,6 +122,52 @@ def test_javascript(example, monkeypatch):
     assert made[project.out("app/count")] != project.out("app/count").read_bytes()
 
 
+@pytest.mark.usefixtures("node")
+def test_polyglot(example, tmp_path):
+    """Six languages in one workspace, with libraries and generated sources across them."""
+    for tool in ("gcc", "g++", "rustc", "go", "javac"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"there is no {tool} here")
+    project = example("examples/polyglot")
+    ran = project.bldr("test", "--hermetic", "//...")
+    assert ran.tests == {"//all:agree_test": "passed", "//python:stats_of_test": "passed"}, ran
+    assert project.bldr("build", "--hermetic", "//...").exit_code == 0
+    assert project.bldr("build", "--hermetic", "//...").ran == []
+    made = outputs(project)
+
+    elsewhere = type(project)(tmp_path / "else" / "where", tmp_path / "cache")
+    shutil.copytree(project.root, elsewhere.root, ignore=shutil.ignore_patterns("bldr-out"), dirs_exist_ok=True)
+    assert elsewhere.bldr("build", "--hermetic", "//...").exit_code == 0
+    again = outputs(elsewhere)
+    assert [path for path in made if made[path] != again.get(path)] == []
+
+    def reruns(file, old, new):
+        path = project.root / file
+        assert path.read_text().count(old) == 1
+        path.write_text(path.read_text().replace(old, new))
+        ran = project.bldr("build", "--hermetic", "//...")
+        assert ran.exit_code == 0, ran
+        return {label.partition(":")[0] for _, label in map(str.split, ran.ran)}
+
+    users_of_c = {"//c", "//rust", "//python", "//java", "//all"}
+    assert reruns("c/mean.c", "double sum = 0", "double sum = 0.0 * 1") <= users_of_c
+    assert reruns("c/mean.c", "sum / count : 0", "sum / count : 1") == users_of_c
+    assert reruns("rust/median.rs", "0 => 0.0", "0 => 1.0") == users_of_c
+    assert reruns("go/stats.go", "1)/2] +", "1)/2] - 0 +") <= {"//go", "//all"}
+    assert reruns("java/Stats.java", "Long.toString((long) number)", '"" + (long) number') == {"//java", "//all"}
+    assert reruns("javascript/stats.mjs", "const numbers", "let numbers") == {"//javascript", "//all"}
+    assert reruns("python/stats.py", "numbers = [", "numbers = [0 + ") == {"//python", "//all"}
+    languages = {"//c", "//rust", "//python", "//java", "//javascript", "//go", "//all"}
+    assert reruns("names/names.txt", "mean=mean", "mean=average") == languages | {"//names"}
+
+
+def outputs(project):
+    """What a build has made, by path, without what tests say of their runs."""
+    top = project.out("")
+    paths = [path.relative_to(top) for path in top.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {path: (top / path).read_bytes() for path in paths if not any(".test" in part for part in path.parts)}
+
+
 def test_every_test_of_luas_authors_is_run_or_accounted_for(example):
     project = example("examples/lua")
     fetched = project.bldr("fetch")

@@ -43,7 +43,8 @@ class Context(Protocol):
     def configuration(self) -> Configuration: ...
 
     def files(self, attribute: str) -> tuple[Artifact, ...]:
-        """The artifacts of a `FileList` attribute: sources in order, labels replaced by the files they provide."""
+        """The artifacts of a `FileList` attribute: sources in order, labels replaced by the files they provide; of
+        programs among `data` also what must stand beside them when they run."""
 
     def deps(self, attribute: str = "deps") -> tuple[Dep, ...]:
         """The targets of a `LabelList` attribute, in order."""

@@ -73,13 +73,17 @@ class TargetContext:
         found: list[Artifact] = []
         for file in self._target.files.get(attribute, ()):
             if isinstance(file, Label):
-                provided = self._graph.targets[file].providers.get(Files)
+                providers = self._graph.targets[file].providers
+                provided = providers.get(Files)
                 if not isinstance(provided, Files):
                     self.fail(f'"{file}" among {attribute} provides no files', "name it in deps", attribute)
                 found.extend(provided.files)
+                program = providers.get(Executable)
+                if attribute == "data" and isinstance(program, Executable):
+                    found.extend(program.runtime)
             else:
                 found.append(Artifact(file))
-        return tuple(found)
+        return tuple(dict.fromkeys(found)) if attribute == "data" else tuple(found)
 
     def deps(self, attribute: str = "deps") -> tuple[AnalyzedDep, ...]:
         return tuple(AnalyzedDep(self._graph.targets[label]) for label in self._target.labels.get(attribute, ()))
