@@ -135,7 +135,7 @@ env = { ZIG_GLOBAL_CACHE_DIR = "/tmp/zig", ZIG_LOCAL_CACHE_DIR = "/tmp/zig" }
 [toolchain.cc.commands]
 cc = ["ziglang/zig", "cc", "-target", "x86_64-linux-gnu.2.28"]
 "c++" = ["ziglang/zig", "c++", "-target", "x86_64-linux-gnu.2.28"]
-llvm-ar = ["ziglang/zig", "ar"]
+ar = ["ziglang/zig", "ar"]
 
 [target.greeting]
 type = "library"
