@@ -9,6 +9,7 @@ import tomli
 from msgspec import inspect
 
 from bldr.api import HermeticSettings
+from bldr.load.configurations import ConfigTable
 from bldr.load.externals import ExternalTable
 from bldr.load.schema import WorkspaceTable
 from bldr.load.workspace import load_workspace
@@ -48,6 +49,7 @@ def test_it_shows_every_key(bundled):
     shown = {
         "workspace": set(data["workspace"]),
         "hermetic": set(data["hermetic"]).union(*(target.get("hermetic", {}) for target in targets)),
+        "config": set().union(*data["config"].values()),
         "external": set().union(*data["external"].values()),
         "target": set().union(*targets),
     }
@@ -55,6 +57,7 @@ def test_it_shows_every_key(bundled):
     known = {
         "workspace": fields(WorkspaceTable),
         "hermetic": fields(HermeticSettings),
+        "config": fields(ConfigTable),
         "external": fields(ExternalTable) - {"lock", "format", "options"},  # what a plugin's format reads
         "target": set().union(*(fields(struct) for struct in structs)),
     }

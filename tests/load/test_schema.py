@@ -14,7 +14,7 @@ SHA256 = "0" * 64
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": int | float}
 WORDS = {
     "$ref", "type", "const", "enum", "pattern", "properties", "required", "additionalProperties", "items", "anyOf",
-    "oneOf", "title", "description", "default", "$schema", "$defs",
+    "oneOf", "title", "description", "default", "$schema", "$defs", "minimum", "maximum",
 }  # fmt: skip
 
 
@@ -30,6 +30,8 @@ def accepts(schema, value, root):
     if ("const" in schema and value != schema["const"]) or ("enum" in schema and value not in schema["enum"]):
         return False
     if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
+        return False
+    if isinstance(value, int) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
         return False
     if "anyOf" in schema and not any(accepts(member, value, root) for member in schema["anyOf"]):
         return False

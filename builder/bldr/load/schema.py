@@ -170,7 +170,8 @@ def json_schema(registry: Handlers) -> dict[str, Any]:
     definitions = {name: _as_toml(definition) for name, definition in made.items()}
     hermetic, external, toolchain, workspace, config = references[: len(shared)]
     languages = sorted({language for _, language in pairs if language is not None})
-    definitions[_name_in(config)]["properties"]["flags"]["propertyNames"] = {"enum": languages}
+    flags = definitions[_name_in(config)]["properties"]["flags"]
+    flags |= {"properties": dict.fromkeys(languages, flags["additionalProperties"]), "additionalProperties": False}
     definitions[_name_in(external)]["oneOf"] = [
         {"required": ["sha256", "url"]},
         {"required": ["sha256", "pypi"]},
