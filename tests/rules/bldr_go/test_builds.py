@@ -9,9 +9,11 @@ from bldr.testing import Edit, HandlerContract
 from bldr_go.handler import GoHandler
 
 EXAMPLE = Path(__file__).parents[3] / "examples/go"
-WITHOUT_GO = pytest.mark.skipif(shutil.which("go") is None, reason="there is no go here")
 
-pytestmark = [pytest.mark.full, WITHOUT_GO]
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(shutil.which("go") is None, reason="there is no go here"),
+]
 
 
 class TestContract(HandlerContract):
@@ -49,28 +51,3 @@ class TestContract(HandlerContract):
             reruns=("Test //words:words-test",),
         ),
     ]
-
-
-def test_what_the_compiler_says_is_seen_and_names_the_line(project):
-    project.write(
-        {
-            "Builderfile": """
-                [workspace]
-                name = "test"
-
-                [target.go-std]
-                type = "stdlib"
-                language = "go"
-                packages = ["fmt"]
-
-                [target.app]
-                type = "executable"
-                language = "go"
-                sources = ["main.go"]
-                """,
-            "main.go": "package main\n\nfunc main() {\n\tvar unused int\n}\n",
-        }
-    )
-    ran = project.bldr("build", "--hermetic", "//:app")
-    assert ran.exit_code == 1
-    assert "main.go:4:6" in ran.output and "unused" in ran.output, ran

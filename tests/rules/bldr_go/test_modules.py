@@ -110,6 +110,12 @@ def test_a_program_is_built_from_a_go_sum_and_a_proxy(project, mirror, go_sum):
     assert project.bldr("build", "--hermetic", "//...").ran == ["GoCompile //:app", "GoLink //:app"]
     assert project.output_of("app") == "43 false\n"
 
+    main.write_text(main.read_text().replace("func main() {", "func main() {\n\tvar unused int"))
+    ran = project.bldr("build", "--hermetic", "//...")
+    assert ran.exit_code == 1
+    line = main.read_text().splitlines().index("\tvar unused int") + 1
+    assert f"main.go:{line}:" in ran.output and "unused" in ran.output, ran
+
 
 def test_a_module_that_is_not_what_go_sum_says_is_refused(project, mirror, go_sum, tmp_path):
     archive, _ = packed("golang.org/x/sys", "v0.3.0", SOURCES / "github.com/mattn/go-isatty")
