@@ -66,9 +66,12 @@ class Tree:
     def read(self, path: str) -> bytes:
         if any(part in ("", ".", "..") for part in path.split("/")):
             raise FileNotFoundError(path)
-        descriptor = os.open(self._packages.host_path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            return file.read()
+        try:
+            descriptor = os.open(self._packages.host_path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, "rb") as file:
+                return file.read()
+        except (NotADirectoryError, IsADirectoryError) as error:
+            raise FileNotFoundError(path) from error
 
     def names(self, directory: str = "") -> tuple[str, ...]:
         at: Directory | Kind | None = self._top
