@@ -3,8 +3,8 @@
 It lives in control groups of its own where those are entered slowly, so that what it starts is born in them. Its socket
 to the engine carries `wire` frames:
 
-    ("keep", base)                 first of all where launches are alike: see `resident`
-    ("start", launch_id, plan)     with three descriptors: standard input, output and error
+    ("keep", base, plan)           first of all where launches are alike, see `resident`; with the plan of one of them
+    ("start", launch_id, changed)  what differs from that plan, or all; with standard input, output and error
     ("go",)                        the network is ready, or "started" was taken note of
     ("refuse", message, hint)      the network cannot be had
     ("signal", number)             to the command
@@ -73,6 +73,7 @@ class Cell:
         self._die_with_parent = die_with_parent
         self._launch: Running | None = None
         self._ahead: Ahead | None = None
+        self._plan: dict[str, Any] = {}
         self._uncounted: list[str] | None = None
         self._poll = select.poll()
         self._poll.register(sock.fileno(), select.POLLIN)
@@ -101,6 +102,7 @@ class Cell:
             if kind == "start":
                 self._start(*arguments)
             elif kind == "keep":
+                self._plan = arguments[1]
                 resident = Resident(arguments[0], self._prepared, die_with_parent=self._die_with_parent)
                 self._ahead = Ahead(resident, self._group)
                 self._ahead.make(None)
@@ -181,10 +183,11 @@ class Cell:
         times_s = [at_s for at_s in (self._launch.supervisor.due_s, self._launch.kill_s) if at_s is not None]
         return max(min(times_s) - time.monotonic(), 0) * 1000 + 1 if times_s else None
 
-    def _start(self, launch_id: int, plan: Plan) -> None:
+    def _start(self, launch_id: int, changed: dict[str, Any]) -> None:
         stdio = tuple(self._receiver.fds[:3])
         del self._receiver.fds[:3]
         try:
+            plan: Any = self._plan | changed
             self._fork(launch_id, plan, stdio)
         except OSError as error:
             path = str(error.filename or "")

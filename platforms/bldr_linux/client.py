@@ -6,10 +6,9 @@ import select
 import signal
 import socket
 import stat
-import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,12 +21,13 @@ from bldr_linux.ends import ended, failed, usage_of
 from bldr_linux.failures import explain
 from bldr_linux.mounted import Mounts
 from bldr_linux.reuse import Compiled, Compiler
+from bldr_linux.spawn import spawn
 
 if TYPE_CHECKING:
     from bldr_linux.network import Lease, Networks
+    from bldr_linux.plan import Plan
 
 _RESOLVER = "/etc/resolv.conf"
-_CHILD_FD = 3
 _IDLE_AT_MOST = 16  # cells that keep something and have nothing to do
 _GONE = SetupFailure("the launcher died before the action ended", "look for the reason in the kernel's log (`dmesg`)")
 
@@ -40,6 +40,7 @@ class _Cell:
         self.key = key  # of what it keeps, b"" for nothing; None: that will be seen
         self.generation = generation  # of the machine's mounts, when it was made
         self.receiver = wire.Receiver(sock)
+        self.plan: Plan | None = None  # of which it knows everything: it is only told what differs from that
         self.launch: Launch | None = None
         self.isolation: Isolation = {}
         self.lease: Lease | None = None
@@ -85,7 +86,7 @@ class LinuxLauncher:
         self._sock, other = socket.socketpair()
         try:
             with other:
-                self._pid = _spawn(other.fileno())
+                self._pid = spawn(other.fileno())
         except OSError as error:
             self._alive = False
             self.close()
@@ -150,7 +151,9 @@ class LinuxLauncher:
         cell.launch = launch
         cell.isolation = compiled.isolation
         try:
-            self._send(cell, ("start", launch.launch_id, compiled.plan), stdio)
+            known: Mapping[str, object] = cell.plan or {}
+            changed = {key: value for key, value in compiled.plan.items() if key not in known or known[key] != value}
+            self._send(cell, ("start", launch.launch_id, changed), stdio)
         except BaseException:
             cell.launch = None
             self._idle.append(cell)
@@ -171,12 +174,14 @@ class LinuxLauncher:
     def _with_resolver(self, launch: Launch) -> Launch:
         """On a bridge that leads out, whom to ask for names; what the spec itself puts there goes first."""
         spec = launch.spec
+        if spec.network.bridge is None:
+            return launch
         known = {
             *(file.path for file in spec.files),
             *(item.path for item in spec.inputs),
             *(link.path for link in spec.links),
         }
-        if spec.network.bridge is None or known & {_RESOLVER, "/etc"}:
+        if known & {_RESOLVER, "/etc"}:
             return launch
         resolver = MadeFile(_RESOLVER, self._network().resolver(spec.network.bridge))
         return msgspec.structs.replace(launch, spec=msgspec.structs.replace(spec, files=(*spec.files, resolver)))
@@ -204,7 +209,8 @@ class LinuxLauncher:
         if cell.key is None:
             cell.key, cell.generation = key, self._generation
             if compiled and compiled.base:
-                self._send(cell, ("keep", compiled.base))
+                cell.plan = compiled.plan
+                self._send(cell, ("keep", compiled.base, compiled.plan))
         return cell
 
     def _make_cell(self) -> _Cell:
@@ -442,24 +448,3 @@ def _pid_of(pidfd: int) -> int:
             if line.startswith(b"Pid:"):
                 return int(line[4:])
     return -1
-
-
-def _spawn(fd: int) -> int:
-    """Start the launcher on a socket, in a session of its own: the terminal's signals are the engine's business."""
-    directory = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    # Not as a script: those are compiled anew at every start.
-    program = f"import sys; sys.path.append({directory!r}); from bldr_linux.launcher import main; main({_CHILD_FD})"
-    flags = ["-I", "-S", "-X", "utf8", *(["-B"] if sys.dont_write_bytecode else [])]
-    return os.posix_spawn(
-        sys.executable,
-        [sys.executable, *flags, "-c", program],
-        {},
-        file_actions=[
-            (os.POSIX_SPAWN_DUP2, fd, _CHILD_FD),
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
-            (os.POSIX_SPAWN_DUP2, 0, 1),
-        ],
-        setsid=True,
-        setsigmask=(),
-        setsigdef=signal.valid_signals(),
-    )

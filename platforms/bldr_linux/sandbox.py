@@ -51,9 +51,7 @@ class LinuxSandbox:
         cells = min(os.cpu_count() or 1, _CELLS_AT_MOST)
         program_fd = compiled.open_program() if self._compiled else -1
         try:
-            return LinuxLauncher(
-                host, owner, tree, outlives=outlives, cells=cells, program_fd=program_fd, waits=waits
-            )
+            return LinuxLauncher(host, owner, tree, outlives=outlives, cells=cells, program_fd=program_fd, waits=waits)
         finally:
             if program_fd >= 0:
                 os.close(program_fd)

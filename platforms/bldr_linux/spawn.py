@@ -1,0 +1,28 @@
+"""Starts the launcher's process, which is `launcher.main`."""
+
+import os
+import signal
+import sys
+
+_CHILD_FD = 3
+
+
+def spawn(fd: int) -> int:
+    """Start the launcher on a socket, in a session of its own: the terminal's signals are the engine's business."""
+    directory = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    # Not as a script: those are compiled anew at every start.
+    program = f"import sys; sys.path.append({directory!r}); from bldr_linux.launcher import main; main({_CHILD_FD})"
+    flags = ["-I", "-S", "-X", "utf8", *(["-B"] if sys.dont_write_bytecode else [])]
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, *flags, "-c", program],
+        {},
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, fd, _CHILD_FD),
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, 0, 1),
+        ],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=signal.valid_signals(),
+    )
