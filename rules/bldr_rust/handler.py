@@ -11,7 +11,23 @@ from bldr_rust.providers import Deps, RustInfo, deps_of, first_of_each, merge_na
 
 RUNTIME = "cc-runtime"
 _SYSTEM_LIBRARIES = ("-lpthread", "-ldl", "-lm")  # what the standard library needs; libc comes by itself
-_TEST = 'program=$1; shift; exec "$program" ${TESTBRIDGE_TEST_ONLY:+"$TESTBRIDGE_TEST_ONLY"} "$@"'
+# A part of a test runs every n-th of the names that the harness lists. The variables are those of Bazel's test protocol.
+_TEST = r"""
+program=$1
+shift
+filter=${TESTBRIDGE_TEST_ONLY:-}
+if [ "${TEST_TOTAL_SHARDS:-1}" -gt 1 ]; then
+    [ -z "${TEST_SHARD_STATUS_FILE:-}" ] || : >"$TEST_SHARD_STATUS_FILE"
+    "$program" --list --format terse ${filter:+"$filter"} >/tmp/names
+    awk -v all="$TEST_TOTAL_SHARDS" -v own="$TEST_SHARD_INDEX" 'sub(/: test$/, "") && n++ % all == own' \
+        /tmp/names >/tmp/own
+    [ -s /tmp/own ] || exit 0
+    set -- "$@" --exact
+    while IFS= read -r name; do set -- "$@" "$name"; done </tmp/own
+    exec "$program" "$@"
+fi
+exec "$program" ${filter:+"$filter"} "$@"
+"""
 
 
 class RustHandler:

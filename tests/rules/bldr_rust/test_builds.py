@@ -64,6 +64,7 @@ def test_a_test_is_chosen_by_its_name_and_a_mistake_is_seen(project):
                 type = "test"
                 language = "rust"
                 sources = ["some_test.rs"]
+                shards = 2
                 """,
             "some_test.rs": """
                 #[test]
@@ -80,6 +81,9 @@ def test_a_test_is_chosen_by_its_name_and_a_mistake_is_seen(project):
     ran = project.bldr("test", "--hermetic", "//...")
     assert ran.tests == {"//:some_test": "failed"}
     assert "a sum" in ran.output, ran
+
+    parts = [line for line in ran.output.splitlines() if line.startswith("test result:")]
+    assert len(parts) == 1 and "1 failed; 0 ignored; 0 measured; 1 filtered out" in parts[0], ran
 
     source = project.root / "some_test.rs"
     source.write_text(source.read_text().replace("fn good() {}", "fn good() { undefined(); }"))
