@@ -11,7 +11,7 @@ from bldr_rust.providers import Deps, RustInfo, deps_of, first_of_each, merge_na
 
 RUNTIME = "cc-runtime"
 _SYSTEM_LIBRARIES = ("-lpthread", "-ldl", "-lm")  # what the standard library needs; libc comes by itself
-# A part of a test runs every n-th of the names that the harness lists. The variables are those of Bazel's test protocol.
+# A shard runs every n-th of the names that the harness lists. The variables are those of Bazel's test protocol.
 _TEST = r"""
 program=$1
 shift
