@@ -153,7 +153,8 @@ def run_test(framework, modules, *arguments, bytecode=(), **env):
     with open("spec", "w") as file:
         json.dump(spec, file)
     options = () if framework == "pytest" else ("-S",)
-    return python("-s", *options, run_tests.__file__, "spec", *arguments, PYTHONPATH=os.getcwd(), **env)
+    path = f"{os.getcwd()}:{os.path.dirname(os.path.dirname(pytest.__file__))}"
+    return python("-s", *options, run_tests.__file__, "spec", *arguments, PYTHONPATH=path, **env)
 
 
 def report(path="test.xml"):
