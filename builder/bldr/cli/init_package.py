@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 
+from bldr import __version__
 from bldr.api import API_VERSION
 from bldr.api.errors import BldrError
 from bldr.plugins import load_plugins
@@ -60,6 +61,7 @@ def _words(name: str) -> dict[str, str]:
         "module": f"bldr_{'_'.join(parts)}",
         "Class": "".join(part.capitalize() for part in parts),
         "api": API_VERSION,
+        "version": __version__.partition("+")[0],
     }
 
 

@@ -25,12 +25,12 @@ from bldr.testing.planning import open_project
 if TYPE_CHECKING:
     from bldr.testing.project import Project
 
-_PLACES = ("/tools/", "/toolchain/")
+_PLACES = ("/tools/", "/toolchain/", "/tmp/")  # noqa: S108  # the sandbox's own
 
 
 class Ejected(msgspec.Struct, frozen=True):
-    """An action on disk. `directory` holds `tree`, where it runs, `tools`, `toolchain` and the script `run.sh`; `argv`
-    and `env` are what the script gives it."""
+    """An action on disk. `directory` holds `tree`, where it runs, `tools`, `toolchain`, `tmp` and the script `run.sh`,
+    which gives it `argv` and `env`."""
 
     name: str
     directory: Path
@@ -72,7 +72,14 @@ def eject(project: "Project", action: str, directory: Path) -> Ejected:
         _place(directory / "tree" / output.path)
     for toolchain in node.toolchains:
         for command, host in toolchain.executables.items():
-            _place(directory / "toolchain" / toolchain.name / "bin" / command).symlink_to(host)
+            program = _place(directory / "toolchain" / toolchain.name / "bin" / command)
+            program.symlink_to(_moved(host, directory))
+        for path, target in toolchain.links:
+            if path.startswith("/toolchain/"):
+                _place(Path(f"{directory}{path}")).symlink_to(target)
+        for path, host in toolchain.trees:
+            _place(Path(f"{directory}{path}")).symlink_to(host)
+    (directory / "tmp").mkdir()
     argv = tuple(_moved(word, directory) for word in node.action.argv)
     env = {name: ":".join(_moved(part, directory) for part in value.split(":")) for name, value in node.env}
     env["BLDR_ROOT"] = str(directory / "tree")
@@ -143,7 +150,7 @@ def _place(path: Path) -> Path:
 
 def _moved(text: str, directory: Path) -> str:
     """A word of the sandbox as one of this machine: the tree, tools and programs stand below `directory` now."""
-    if text.startswith(_PLACES):
+    if f"{text}/".startswith(_PLACES):
         return f"{directory}{text}"
     return text.replace(TREE_ROOT, str(directory / "tree"))
 
