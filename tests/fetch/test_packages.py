@@ -127,3 +127,32 @@ def test_prefixes_that_are_not_single(package, bring_all, tar):
         bring_all([package("x", tar([("a/x", b""), ("b/x", b"")]), strip_prefix="*")])
     with pytest.raises(FetchError, match=r"is not a directory of the archive"):
         bring_all([package("y", tar([("file", b"")]), strip_prefix="*")])
+
+
+def test_a_wheel_is_had_from_the_index_or_else_from_its_address(
+    https, answer, package, bring_all, zipped, contents, monkeypatch
+):
+    """The one whose hash the index announces; of another, and of an sdist, nothing is downloaded."""
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", f"{https.url}/simple/")
+    wheel, other = zipped([("dep/__init__.py", b"x = 1\n")]), zipped([("dep/__init__.py", b"x = 2\n")])
+    names = ("dep-1.0-cp311-cp311-linux_x86_64.whl", "dep-1.0-py3-none-any.whl", "dep-1.0.tar.gz")
+    links = zip(names, (other, wheel, b"sdist"), strict=True)
+    page = "".join(f'<a href="/files/{name}#sha256={hashlib.sha256(data).hexdigest()}">x</a>' for name, data in links)
+    https.pages["/simple/dep/"] = answer(page.encode())
+    https.pages[f"/files/{names[1]}"] = answer(wheel)
+    locked = Locked(
+        name="dep 1.0",
+        urls=(),
+        digest=f"sha256:{hashlib.sha256(wheel).hexdigest()}",
+        path="dep",
+        pypi="dep==1.0",
+    )
+    assert contents(bring_all([locked])["dep"]) == {"dep": "/", "dep/__init__.py": "x = 1\n"}
+    assert https.paths == ["/simple/dep/", f"/files/{names[1]}"]
+
+    elsewhere = package("elsewhere.whl", zipped([("y.py", b"y = 1\n")]), pypi="dep==1.0")
+    assert contents(bring_all([elsewhere])["pkg/elsewhere.whl"]) == {"y.py": "y = 1\n"}
+    missing = Locked(name="dep 1.0", urls=(), digest="sha256:" + "0" * 64, path="missing", pypi="dep==1.0")
+    with pytest.raises(FetchError, match="has the pinned hash: expected sha256 0000"):
+        bring_all([missing])
