@@ -145,7 +145,7 @@ class Progress:
             self._running.pop(event.action_id, None)
             self._finished += 1
             self._last_s = now_s
-            self._failed += event.status not in ("ok", "interrupted")
+            self._failed += event.status not in ("ok", "interrupted") and not event.again
             self._remaining = event.remaining
             self._total = max(self._total, self._finished + self._remaining)
 
