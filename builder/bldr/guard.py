@@ -55,7 +55,7 @@ class Guard:
         self._stdout: Any = None
 
     def __enter__(self) -> Self:
-        self._before = _surroundings()
+        self._before = _directory(), dict(_env())
         self._stdout, sys.stdout = sys.stdout, _Printed(self, sys.stdout)
         self._is_timed = _timer_is_free()
         if self._is_timed:
@@ -89,15 +89,14 @@ class Guard:
 
     def changed(self) -> str:
         """What the last call changed of the process ("" for nothing); it is put back as it was."""
-        now = _surroundings()
-        if now == self._before:
-            return ""
         directory, env = self._before
-        what = "the working directory" if now[0] != directory else "the environment of bldr"
-        if now[0] != directory and directory:
+        moved = _directory() != directory
+        if not moved and _env() == env:
+            return ""
+        if moved and directory:
             os.chdir(directory)
         _restore_env(env)
-        return what
+        return "the working directory" if moved else "the environment of bldr"
 
     def note(self, text: str) -> None:
         """Something was printed."""
@@ -150,13 +149,16 @@ class _Printed(io.TextIOBase):
         return len(text)
 
 
-def _surroundings() -> tuple[str, dict[Any, Any]]:
+def _directory() -> str:
     try:
-        directory = os.getcwd()
+        return os.getcwd()
     except OSError:
-        directory = ""
-    # the mapping below os.environ, which decodes every name and value whenever it is compared
-    return directory, dict(getattr(os.environ, "_data", os.environ))
+        return ""
+
+
+def _env() -> Any:
+    """The mapping below os.environ, which decodes every name and value whenever it is compared."""
+    return getattr(os.environ, "_data", os.environ)
 
 
 def _restore_env(env: dict[Any, Any]) -> None:

@@ -1,7 +1,7 @@
 """Analysis: asks the handler of every target for its actions, and holds the answers to the contract."""
 
 from collections.abc import Callable, Iterable, Mapping
-from copy import copy
+from copy import deepcopy
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
@@ -219,11 +219,10 @@ class Analyzer:
             check_analysis(analysis, target.attributes)
             made = self._made(context, analysis)
             for action in analysis.actions:
-                for artifact in (*action.inputs, *action.tools):
-                    self._known.check(artifact)
+                self._known.check_all(action.inputs)
+                self._known.check_all(action.tools)
             for provider in analysis.provides:
-                for artifact in provided_artifacts(provider):
-                    self._known.check(artifact)
+                self._known.check_all(provided_artifacts(provider))
         except BreachError as breach:
             raise _breach(entry, target.label, str(breach)) from breach
         for path in made:
@@ -292,7 +291,8 @@ def _report_to(entry: "HandlerEntry") -> str:
 
 def _changeable(attributes: TargetAttributes) -> list[Any]:
     """Copies of the tables and lists among the attributes of a target, which a frozen struct does not freeze."""
-    return [copy(getattr(attributes, name)) for name in _changeable_names(type(attributes))]
+    values = [getattr(attributes, name) for name in _changeable_names(type(attributes))]
+    return [deepcopy(value) if value else None for value in values]
 
 
 @cache

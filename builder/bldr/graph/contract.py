@@ -75,8 +75,40 @@ def check_toolchain(name: str, toolchain: object) -> None:
 
 
 def _check_action(action: object) -> None:
+    """Two passes: one that is quick, for builds have very many actions, and one that knows what to say."""
     if not isinstance(action, Action):
         raise BreachError(f"among its actions is {_kind(action)}")
+    if not _is_sound(action):
+        _find_breach(action)
+
+
+def _is_sound(action: Action) -> bool:
+    """False for everything that `_find_breach` has something to say of, and for what it has to look at."""
+    argv, toolchains = action.argv, action.toolchains
+    if not (
+        type(argv) is type(action.inputs) is type(action.outputs) is type(action.tools) is type(toolchains) is tuple
+    ):
+        return False
+    return bool(
+        argv
+        and action.outputs
+        and _TEXTS.issuperset(map(type, argv))
+        and _TEXTS.issuperset(map(type, toolchains))
+        and _ARTIFACTS.issuperset(map(type, action.inputs))
+        and _ARTIFACTS.issuperset(map(type, action.outputs))
+        and (not action.tools or _ARTIFACTS.issuperset(map(type, action.tools)))
+        and action.mnemonic.__class__ is str
+        and action.message.__class__ is str
+        and action.mnemonic
+        and "\0" not in "".join(argv)
+        and action.env.__class__ is dict
+        and not action.env
+        and action.depfile == ""
+        and action.files == ()
+    )
+
+
+def _find_breach(action: Action) -> None:
     if not isinstance(action.mnemonic, str) or not isinstance(action.message, str) or not action.mnemonic:
         raise BreachError("the mnemonic and the message of an action are not both strings")
     name = f"its action {action.mnemonic}"
@@ -179,6 +211,14 @@ class Known:
     def add(self, artifact: Artifact) -> None:
         """An output that an action makes."""
         self._artifacts[artifact.path] = artifact
+
+    def check_all(self, artifacts: tuple[Artifact, ...]) -> None:
+        """`check` for many."""
+        known = self._artifacts
+        for artifact in artifacts:
+            other = known.get(artifact.path)
+            if other is not artifact and other != artifact:
+                self.check(artifact)
 
     def check(self, artifact: Artifact) -> None:
         """Raises BreachError for an output that nobody makes, and for one that is named as if it were another."""
