@@ -85,9 +85,7 @@ def _check_action(action: object) -> None:
 def _is_sound(action: Action) -> bool:
     """False for everything that `_find_breach` has something to say of, and for what it has to look at."""
     argv, toolchains = action.argv, action.toolchains
-    if not (
-        type(argv) is type(action.inputs) is type(action.outputs) is type(action.tools) is type(toolchains) is tuple
-    ):
+    if not _TUPLES.issuperset(map(type, (argv, toolchains, action.inputs, action.outputs, action.tools))):
         return False
     return bool(
         argv
@@ -158,6 +156,7 @@ def _check_provider(provider: msgspec.Struct, attributes: object) -> None:
 
 
 _ARTIFACTS = {Artifact}
+_TUPLES = {tuple}
 _TEXTS = {str}
 
 
