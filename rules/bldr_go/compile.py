@@ -12,6 +12,7 @@ from bldr_go.tool import SOURCE
 
 _STANDARD_LIBRARY = """
 export GOCACHE=/tmp/go-cache GOPATH=/tmp/go GOENV=off GOFLAGS= GOTOOLCHAIN=local GO111MODULE=off CGO_ENABLED=0
+export GOMAXPROCS=4 # processes are limited, and a process of Go has as many threads as the machine has processors
 out=$1 tool=$2 source=$3
 shift 3
 go build -p=4 -trimpath -ldflags=-buildid= -o "$tool" "$source"
@@ -126,6 +127,7 @@ def _run(
         outputs=outputs,
         mnemonic=mnemonic,
         message=message,
+        env={"GOMAXPROCS": "4"},
         files=((path, json.dumps(job, sort_keys=True)),),
         toolchains=("go",),
     )
