@@ -36,7 +36,9 @@ class CommandHandler:
     semantics_version: ClassVar[int] = 1
 
     def attributes(self, type: str) -> type[TargetAttributes]:
-        return {"test": CommandTestAttributes, "suite": SuiteAttributes}.get(type, CommandAttributes)
+        if type == "suite":
+            return SuiteAttributes
+        return CommandTestAttributes if type == "test" else CommandAttributes
 
     def analyze(self, attributes: TargetAttributes, context: Context) -> Analysis:
         if isinstance(attributes, CommandTestAttributes):

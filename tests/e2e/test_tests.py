@@ -43,6 +43,7 @@ def test_a_test_that_does_not_compile_is_not_run(project):
     failed = it.bldr("test", "--hermetic", "//...")
     assert failed.exit_code == 1
     assert failed.of("test_finished")[0]["status"] == "not_run"
+    assert failed.stdout == "//:unit FAILED TO BUILD\n"
 
 
 def test_runs_per_test(project):

@@ -75,7 +75,7 @@ def test_tests_are_told_as_the_whole_build_tells_them(project):
     quick = project.until_quick("test", "//...")
     whole = project.bldr("test", "//...", BLDR_SNAPSHOT="off")
     assert (quick.stdout, quick.counts) == (whole.stdout, whole.counts)
-    assert "//:check PASSED cached" in quick.stdout
+    assert "//:check (cached) PASSED in " in quick.stdout
 
 
 @pytest.mark.parametrize("words", [("-v",), ("--format", "json"), ("--events", "events.jsonl")])
