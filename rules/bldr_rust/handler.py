@@ -7,27 +7,11 @@ from bldr_rust.attributes import AnyRustAttributes, RustAttributes, RustLibraryA
 from bldr_rust.build_script import build_script
 from bldr_rust.compile import Crate, Script, compile_crate, made_name
 from bldr_rust.crates import crate_name, crate_root
+from bldr_rust.harness import RUN_TEST
 from bldr_rust.providers import Deps, RustInfo, deps_of, first_of_each, merge_native
 
 RUNTIME = "cc-runtime"
 _SYSTEM_LIBRARIES = ("-lpthread", "-ldl", "-lm")  # what the standard library needs; libc comes by itself
-# A shard runs every n-th of the names that the harness lists. The variables are those of Bazel's test protocol.
-_TEST = r"""
-program=$1
-shift
-filter=${TESTBRIDGE_TEST_ONLY:-}
-if [ "${TEST_TOTAL_SHARDS:-1}" -gt 1 ]; then
-    [ -z "${TEST_SHARD_STATUS_FILE:-}" ] || : >"$TEST_SHARD_STATUS_FILE"
-    "$program" --list --format terse ${filter:+"$filter"} >/tmp/names
-    awk -v all="$TEST_TOTAL_SHARDS" -v own="$TEST_SHARD_INDEX" 'sub(/: test$/, "") && n++ % all == own' \
-        /tmp/names >/tmp/own
-    [ -s /tmp/own ] || exit 0
-    set -- "$@" --exact
-    while IFS= read -r name; do set -- "$@" "$name"; done </tmp/own
-    exec "$program" "$@"
-fi
-exec "$program" ${filter:+"$filter"} "$@"
-"""
 
 
 class RustHandler:
@@ -106,7 +90,7 @@ def _program(
     if not isinstance(attributes, RustTestAttributes):
         return provides
     test = TestInfo(
-        argv=("sh", "-euc", _TEST, "sh", f"./{crate.made.path}"),
+        argv=("sh", "-euc", RUN_TEST, "sh", f"./{crate.made.path}"),
         inputs=(crate.made, *beside),
         env=attributes.env,
         toolchains=("shell", RUNTIME),
