@@ -6,6 +6,7 @@ from typing import ClassVar
 from bldr.api import Analysis, Artifact, Context, Executable, Files, TargetAttributes, TestInfo
 from bldr_go.attributes import GoAttributes, GoStdAttributes, GoTestAttributes
 from bldr_go.compile import Package, compile_package, compile_standard_library, compile_test, link
+from bldr_go.harness import RUN_TEST
 from bldr_go.providers import Deps, GoInfo, deps_of, first_of_each, library_under_test, standard_library
 
 _COMPILED = (".go", ".s", ".h")
@@ -79,7 +80,12 @@ def _analyze_test(attributes: GoTestAttributes, deps: Deps, context: Context) ->
     compiled = compile_test(package, made, std, attributes, context)
     linked = link(made, f"{made.path}/main.a", objects, std, attributes, context)
     program = linked.outputs[0]
-    test = TestInfo(argv=(program.path,), inputs=(program, *runtime), env=attributes.env)
+    test = TestInfo(
+        argv=("sh", "-euc", RUN_TEST, "sh", f"./{program.path}"),
+        inputs=(program, *runtime),
+        env=attributes.env,
+        toolchains=("shell",),
+    )
     return Analysis((compiled, linked), (Files((program,)), Executable(program, runtime), test))
 
 
