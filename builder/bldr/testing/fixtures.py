@@ -1,13 +1,12 @@
 """The fixtures of the kit."""
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from bldr.testing.golden import GoldenKeys, file_name
-from bldr.testing.project import Project
+from bldr.testing.project import Project, copy_cache
 
 _UPDATE = "--bldr-update-golden"
 
@@ -42,8 +41,7 @@ def bldr_warm_cache(tmp_path_factory: pytest.TempPathFactory, bldr_warm: Mapping
 def project(tmp_path: Path, bldr_warm_cache: Path | None) -> Project:
     """An empty workspace with a cache of its own."""
     cache = tmp_path / "cache"
-    if bldr_warm_cache is not None:
-        copy_cache(bldr_warm_cache, cache)
+    copy_cache(bldr_warm_cache, cache)
     return Project(tmp_path / "workspace", cache)
 
 
@@ -52,8 +50,3 @@ def golden_keys(request: pytest.FixtureRequest) -> GoldenKeys:
     """`golden_keys(project)` compares the keys of its actions with a file beside the test."""
     path = request.path.with_name(file_name(request.path.stem, request.node.name))
     return GoldenKeys(path, request.node.nodeid, update=bool(request.config.getoption(_UPDATE)))
-
-
-def copy_cache(cache: Path, destination: Path) -> None:
-    """A copy with the hard links of its own that a cache has between blobs and staged toolchains."""
-    subprocess.run(["cp", "-a", str(cache), str(destination)], check=True)

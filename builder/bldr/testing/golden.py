@@ -19,6 +19,9 @@ from bldr.testing.project import Project
 
 PLATFORM = Platform("linux", "x86_64")
 _HEAD = "# What the keys of these actions are made of. Written by pytest --bldr-update-golden; do not edit.\n"
+_DECIDED = ("argument ", "variable ", "toolchain ", "parameter file ", "output ", "depfile")
+"""Fields that a handler decides, by how they begin."""
+
 _SECTION = re.compile(r"\[(.+)\]")
 
 Keys = dict[str, dict[str, str]]
@@ -130,7 +133,7 @@ def compared(before: Keys, now: Keys) -> str:
             continue
         reasons = differences(_without_key(old), _without_key(fields))
         lines += [action, *(f"    {reason}" for reason in reasons or ("another order of the same",))]
-        if old.get("handler") == fields.get("handler") and not _only_inputs(old, fields):
+        if old.get("handler") == fields.get("handler") and _is_the_handlers(old, fields):
             silent.add(fields["handler"])
     if not lines:
         return ""
@@ -150,10 +153,13 @@ def _without_key(fields: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in fields.items() if name != "key"}
 
 
-def _only_inputs(old: Mapping[str, str], new: Mapping[str, str]) -> bool:
-    """Whether nothing but contents of the sample's own sources is different."""
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name) and name != "key"]
-    return bool(names) and all(name.startswith("input ") and name in old and name in new for name in names)
+def _is_the_handlers(old: Mapping[str, str], new: Mapping[str, str]) -> bool:
+    """Whether something is different that a handler decides: not the key's own form, and not what sources hold."""
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return any(
+        name.startswith(_DECIDED) or (name.startswith(("input ", "tool ")) and (name not in old or name not in new))
+        for name in names
+    ) or not any(name != "key" for name in names)
 
 
 _PLAIN = re.compile(r"[!-~]([ -~]*[!-~])?")

@@ -15,7 +15,7 @@ from bldr.api.errors import BldrError
 from bldr.api.handlers import Handler
 from bldr.testing.outcome import Outcome
 from bldr.testing.planning import open_project
-from bldr.testing.project import Project
+from bldr.testing.project import Project, copy_cache
 from bldr.testing.purity import WatchedHandler
 
 _OTHER_ENV = {"PYTHONHASHSEED": "4711", "TZ": "Pacific/Apia", "LANG": "C", "USER": "somebody", "COLUMNS": "40"}
@@ -189,10 +189,15 @@ class HandlerContract:
             run_all(self, bldr_contract_project).assert_cached()
 
     def test_another_checkout_gives_the_same_bytes(
-        self, bldr_contract_project: Project, bldr_contract_build: Built, tmp_path: Path
+        self,
+        bldr_contract_project: Project,
+        bldr_contract_build: Built,
+        bldr_warm_cache: Path | None,
+        tmp_path: Path,
     ) -> None:
         """Another directory, another cache, another user's settings, another order of sets."""
         bldr_contract_build.outcome.assert_ok()
+        copy_cache(bldr_warm_cache, tmp_path / "cache")
         other = Project(tmp_path / "another" / "checkout of it" / "workspace", tmp_path / "cache").write(self.files)
         other.env.update(_OTHER_ENV)
         run_all(self, other).assert_ok()
@@ -205,9 +210,12 @@ class HandlerContract:
 
 
 @pytest.fixture(scope="class")
-def bldr_contract_project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def bldr_contract_project(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, bldr_warm_cache: Path | None
+) -> Project:
     """The workspace that all tests of a contract share; each leaves it as it was."""
     top = tmp_path_factory.mktemp("contract")
+    copy_cache(bldr_warm_cache, top / "cache")
     project = Project(top / "workspace", top / "cache")
     project.env["PYTHONHASHSEED"] = "1"
     return project.write(request.cls.files)

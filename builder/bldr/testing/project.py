@@ -150,3 +150,9 @@ def _events(path: Path) -> tuple[dict[str, object], ...]:
     if not path.exists():
         return ()
     return tuple(json.loads(line) for line in path.read_text().splitlines())
+
+
+def copy_cache(cache: Path | None, destination: Path) -> None:
+    """A copy with the hard links of its own that a cache has between blobs and staged toolchains; nothing of None."""
+    if cache is not None:
+        subprocess.run(["cp", "-a", str(cache), str(destination)], check=True)
