@@ -1,1 +1,1 @@
-"""Protocol buffers: generated sources for other languages."""
+"""Protocol buffers: libraries of messages, and the sources that protoc makes of them for other languages."""

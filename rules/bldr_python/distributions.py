@@ -21,13 +21,17 @@ _PATTERN = re.compile(r"([*?\[])")
 
 
 class Distribution(NamedTuple):
-    """What is known of an unpacked wheel. `files` are relative to its directory, `info` is its `.dist-info`."""
+    """What is known of an unpacked wheel. `files` are relative to its directory, `info` is its `.dist-info`.
+
+    `scripts` are pairs of name and entry point, `programs` the files that are to be run and are not Python's.
+    """
 
     name: str
     files: tuple[str, ...]
     info: str
     requirements: tuple[Requirement, ...]
     scripts: tuple[tuple[str, str], ...]
+    programs: tuple[str, ...]
     requires_python: str
 
 
@@ -47,7 +51,26 @@ def describe(names: Iterable[str], tree: LockedTree, environment: Environment) -
                 "deps": [f":{name}"],
                 "visibility": "public",
             }
+        for program in distribution.programs:
+            tables[f"bin/{program.rpartition('/')[2]}"] = _program(program, distribution)
     return tables
+
+
+def _program(path: str, distribution: Distribution) -> dict[str, Any]:
+    """A program that is none of Python, beside the data that an installer would put near it."""
+    name, program = distribution.name, path.rpartition("/")[2]
+    beside = f"{path.partition('/')[0]}/data/"
+    return {
+        "type": "command",
+        "description": f"the program {program} of {name}",
+        "sources": [f"{name}/{_escaped(path)}"],
+        "data": [f"{name}/{_escaped(file)}" for file in distribution.files if file.startswith(beside)],
+        "outputs": [f"bin/{program}"],
+        "command": 'cp "$SRCS" "$OUT"; chmod 755 "$OUT"',
+        "executable": True,
+        "toolchains": ["python"],  # with the libraries that wheels may load
+        "visibility": "public",
+    }
 
 
 def _library(distribution: Distribution, deps: Iterable[str]) -> dict[str, Any]:
@@ -92,6 +115,7 @@ def _read(name: str, tree: LockedTree) -> Distribution:
         info=info,
         requirements=requirements,
         scripts=_scripts(tree.read(f"{name}/{scripts}").decode()) if scripts in files else (),
+        programs=tuple(file for file in files if _is_program(file) and _is_native(tree.read(f"{name}/{file}"))),
         requires_python=_requires(tree.read(f"{name}/{info}/WHEEL")) if f"{info}/WHEEL" in files else "",
     )
 
@@ -115,6 +139,16 @@ def _scripts(text: str) -> tuple[tuple[str, str], ...]:
     items = parser.items("console_scripts") if parser.has_section("console_scripts") else []
     found = ((name, value.partition("[")[0].strip()) for name, value in items)
     return tuple((name, value) for name, value in found if re.fullmatch(r"[\w.]+:[\w.]+", value) and _is_name(name))
+
+
+def _is_program(file: str) -> bool:
+    parts = file.split("/")
+    return len(parts) == 3 and parts[0].endswith(".data") and parts[1] == "scripts" and _is_name(parts[2])
+
+
+def _is_native(content: bytes) -> bool:
+    """Whether the system runs it as it is: an installer would write another first line into a script of Python."""
+    return not content.startswith(b"#!python")
 
 
 def _is_name(name: str) -> bool:

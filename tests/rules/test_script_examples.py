@@ -1,4 +1,4 @@
-"""The examples of Python, shell and archives: built from nothing, again, after an edit, and in another checkout."""
+"""Examples built from nothing, again, after an edit, and in another checkout: Python, shell, archives, messages."""
 
 import shutil
 from pathlib import Path
@@ -103,3 +103,84 @@ def test_archive(example, again):
     assert all_of(project) == [*archives, "Test //:release_test"]
     replace(project.root / "hello.in", "#!/bin/sh", "#!/bin/sh\n")
     assert all_of(project) == ["Archive //:release", "Archive //:small", "Command //:hello", "Test //:release_test"]
+
+
+OTHER_LANGUAGES = """
+[target.checked]
+type = "library"
+language = "protobuf"
+compiler = ["@pypi//:bin/protoc"]
+sources = ["*.proto"]
+
+[target.cc]
+type = "library"
+language = "protobuf"
+compiler = ["@pypi//:bin/protoc"]
+generate = "c++"
+sources = ["*.proto"]
+
+[target.jar]
+type = "library"
+language = "protobuf"
+compiler = ["@pypi//:bin/protoc"]
+generate = "java"
+sources = ["*.proto"]
+
+[target.go]
+type = "library"
+language = "protobuf"
+compiler = ["@pypi//:bin/protoc"]
+generate = "go"
+plugins = [":protoc-gen-go"]
+sources = ["*.proto"]
+
+[target.protoc-gen-go]
+type = "executable"
+language = "python"
+sources = ["plugin.py"]
+deps = ["@pypi//:protobuf"]
+"""
+PLUGIN = """
+import sys
+from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest, CodeGeneratorResponse
+
+request = CodeGeneratorRequest.FromString(sys.stdin.buffer.read())
+response = CodeGeneratorResponse()
+for name in request.file_to_generate:
+    response.file.add(name=name.replace(".proto", ".pb.go"), content=f"// {request.parameter}")
+sys.stdout.buffer.write(response.SerializeToString())
+"""
+
+
+def test_protobuf(example, again):
+    """Needs the index that pip is configured for, or wheels that were fetched before."""
+    project = example("protobuf")
+    assert all_of(project)
+    assert all_of(project) == []
+    assert project.output_of("app/notes", "me", "hi") == 'owner: "me"\nnotes {\n  text: "hi"\n}\n'
+    assert outputs(project) == again(project, "protobuf")
+    replace(project.root / "messages/book.proto", "string owner = 1;", "string owner = 1;\n  string title = 3;")
+    assert all_of(project) == [
+        "ProtoCompile //messages:messages_py",
+        "PythonCompile //messages:messages",
+        "PythonPack //app:notes",
+        "Test //app:notes_test",
+    ]
+
+
+def test_messages_in_other_languages(example):
+    project = example("protobuf")
+    with open(project.root / "messages/Builderfile", "a") as file:
+        file.write(OTHER_LANGUAGES)
+    (project.root / "messages/plugin.py").write_text(PLUGIN)
+    ran = project.bldr("build", "--hermetic", "//messages:all")
+    assert ran.exit_code == 0, ran
+    out = project.out("messages")
+    assert b"example.Note" in (out / "checked.protoset").read_bytes()
+    assert "class Note" in (out / "note.pb.h").read_text() and (out / "note.pb.cc").exists()
+    assert {path.name for path in (out / "jar.java").rglob("*.java")} == {"BookOuterClass.java", "NoteOuterClass.java"}
+    assert (out / "book.pb.go").read_text() == "// paths=source_relative"
+    replace(project.root / "messages/book.proto", "repeated Note", "repeated Notes")
+    ran = project.bldr("build", "--hermetic", "//messages:checked")
+    assert ran.exit_code == 1
+    assert 'book.proto:9:12: "Notes" is not defined.' in ran.output

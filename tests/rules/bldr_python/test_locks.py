@@ -42,7 +42,7 @@ class Tree:
 def wheel(name, *files, needs=(), scripts="", tags=("py3-none-any",)):
     info = f"{name}/{name}-1.0.dist-info"
     headers = "".join(f"Requires-Dist: {need}\n" for need in needs)
-    made = {f"{name}/{file}": "" for file in files}
+    made = {f"{name}/{file}": "#!python\n" if file.endswith("old.py") else "" for file in files}
     made[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{headers}\nRequires-Dist: no\n"
     made[f"{info}/WHEEL"] = "Wheel-Version: 1.0\n" + "".join(f"Tag: {tag}\n" for tag in tags)
     if scripts:
@@ -152,6 +152,15 @@ def test_console_scripts_are_programs():
     assert made["bin/App-run"]["entry_point"] == "app:main"
     assert made["bin/App-run"]["deps"] == [":app"]
     assert set(made) == {"app", "bin/App-run"}
+
+
+def test_programs_that_are_none_of_python_stand_near_their_data():
+    top = "app-1.0.data"
+    made = targets(wheel("app", "app.py", f"{top}/scripts/tool", f"{top}/scripts/old.py", f"{top}/data/include/x.h"))
+    assert made["bin/tool"]["type"] == "command" and made["bin/tool"]["executable"]
+    assert made["bin/tool"]["sources"] == [f"app/{top}/scripts/tool"]
+    assert made["bin/tool"]["data"] == [f"app/{top}/data/include/x.h"]
+    assert set(made) == {"app", "bin/tool"}
 
 
 def test_what_is_missing_in_the_lock_file_is_said():
