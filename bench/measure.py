@@ -9,6 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 
+PATIENCE_S = 25.0
+"""A race begins no turn after so many seconds, once everybody had one: a whole run takes ten minutes on a machine that
+is not busy, and on a busy one gets fewer figures rather than no end."""
+
+
 class Sample(NamedTuple):
     """One run. `cpu_s` and `memory_bytes` are None where they cannot be told."""
 
@@ -91,13 +96,16 @@ class CommandFailedError(Exception):
 
 
 def race(title: str, contenders: Sequence[Contender | Skipped], runs: int, warm_up: int = 1) -> Race:
-    """Run everybody in turns. The first contender that is there is the reference of the ratios.
+    """Run everybody in turns, `runs` at most (see `PATIENCE_S`). The first contender that is there is the reference of the ratios.
 
     The order is turned round every other time: nobody always runs in the wake of the same predecessor.
     """
     present = [contender for contender in contenders if isinstance(contender, Contender)]
     samples: dict[str, list[Sample]] = {contender.name: [] for contender in present}
+    start_s = time.monotonic()
     for turn in range(-warm_up, runs):
+        if turn > 0 and time.monotonic() - start_s > PATIENCE_S:
+            break
         for contender in present if turn % 2 == 0 else reversed(present):
             contender.prepare()
             sample = contender.run()

@@ -132,3 +132,51 @@ def test_everything_runs_once_whatever_it_needs(queued):
         limited.fill()
     assert sorted(inner.order) == list(range(20))
     assert limited.running == 0
+
+
+def test_what_has_ended_gives_its_place_away_before_it_is_done_with(queued):
+    limited, inner = queued(None, None, None, None)
+    assert sorted(inner.running) == [0, 1]
+    ended = inner.running[0][0]
+    limited.release(ended)
+    limited.fill()
+    assert sorted(inner.running) == [0, 1, 2]
+    inner.end(0)  # its place was given back, once
+    limited.fill()
+    assert sorted(inner.running) == [1, 2]
+    inner.end(1)
+    limited.fill()
+    assert sorted(inner.running) == [2, 3]
+
+
+def test_an_exclusive_action_is_alone_until_it_has_ended(queued):
+    limited, inner = queued(None, None, exclusive=(0,))
+    assert sorted(inner.running) == [0]
+    limited.release(inner.running[0][0])
+    limited.fill()
+    assert sorted(inner.running) == [0, 1]
+
+
+def test_the_next_action_is_prepared_once_while_it_waits():
+    prepared = []
+    inner = Recorder()
+    nodes = [node(index) for index in range(4)]
+    urgency = {node.index: float(len(nodes) - node.index) for node in nodes}
+
+    def prepare(work):
+        prepared.append(work.node.index)
+        return True
+
+    limited = Limited(inner, Slots(1, GIB), urgency, {}, prepare)
+    for waiting in nodes:
+        limited.run(Work(waiting, (), ()), lambda work, outcome: None)
+    limited.fill()
+    assert limited.prepare()
+    assert not limited.prepare()
+    assert prepared == [1]
+    inner.end(0)
+    limited.fill()
+    assert limited.prepare()
+    assert prepared == [1, 2]
+    limited.stop()
+    assert not limited.prepare()

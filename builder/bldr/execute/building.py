@@ -116,7 +116,9 @@ class Building:
         )
         needs = self._history.needs
         slots = Slots(jobs, available_memory_bytes() if needs else 0)
-        limited = Limited(self._sandboxed, slots, remaining_path_s(plan.nodes, self._history.durations_s), needs)
+        urgency = remaining_path_s(plan.nodes, self._history.durations_s)
+        limited = Limited(self._sandboxed, slots, urgency, needs, self._sandboxed.prepare)
+        self._sandboxed.released = limited.release
         attempts = Attempts(limited, self._on_failed_attempt, self._on_ended_attempt)
         cached = Cached(attempts, store, self._history, platform, platforms.floor, reuse_tests=reuse_tests)
         self._loop = Loop(

@@ -86,6 +86,9 @@ class Loop:
         while True:
             if self.interrupted and not self._killed:
                 self._interrupt()
+            if self._sandboxed.all_good:
+                self._limited.fill()  # first of all: what is ready needs nothing of what has ended
+            self._sandboxed.collect()
             while self._done:
                 self._finish(*self._done.popleft())
             if self._ready:
@@ -97,7 +100,8 @@ class Loop:
                 self._poll(0)
 
     def _wait(self, wakeup: int) -> None:
-        while self._sandboxed.tidy():  # now, that is while others run: never while a slot is free
+        # now, that is while others run: never while a slot is free
+        while self._limited.prepare() or self._sandboxed.tidy():
             if self._poll(0, wakeup):
                 return
         if not self._poll(_TICK_S, wakeup):

@@ -240,8 +240,13 @@ class Limited:
         slots: Slots,
         remaining_path_s: Mapping[int, float],
         needs: Mapping[str, tuple[float, int]],
+        prepare: Callable[[Work], bool] = lambda _work: False,
     ) -> None:
+        """`prepare` does for an action what can be done before there is a slot for it."""
         self._inner = inner
+        self._prepare = prepare
+        self._prepared: set[int] = set()
+        self._held: dict[int, Demand] = {}  # by the indexes of nodes
         self._slots = slots
         self._remaining_path_s = remaining_path_s
         self._needs = needs
@@ -276,7 +281,25 @@ class Limited:
     def _start(self, work: Work, done: Done, demand: Demand, *, is_first: bool) -> None:
         self._passed_over = 0 if is_first else self._passed_over + 1
         self._slots.take(demand)
-        self._inner.run(work, lambda work, outcome: self._finish(work, outcome, demand, done))
+        self._held[work.node.index] = demand
+        self._prepared.discard(work.node.index)
+        self._inner.run(work, lambda work, outcome: self._finish(work, outcome, done))
+
+    def prepare(self) -> bool:
+        """Get the action ready that starts next, while all slots are taken; False where there is nothing to do."""
+        if not self._queue or self._stopped or len(self._prepared) >= self._slots.number:
+            return False
+        _, index, work, _ = self._queue[0]
+        if index in self._prepared:
+            return False
+        self._prepared.add(index)  # where it fails, too: it is tried again when it starts, and then said
+        return self._prepare(work)
+
+    def release(self, work: Work) -> None:
+        """The action has ended, whatever is still to be done with what it made: its place is free."""
+        demand = self._held.pop(work.node.index, None)
+        if demand is not None:
+            self._slots.give_back(demand)
 
     @property
     def stopped(self) -> bool:
@@ -290,6 +313,6 @@ class Limited:
         self._queue.clear()
         return waiting
 
-    def _finish(self, work: Work, outcome: Outcome, demand: Demand, done: Done) -> None:
-        self._slots.give_back(demand)
+    def _finish(self, work: Work, outcome: Outcome, done: Done) -> None:
+        self.release(work)
         done(work, outcome)

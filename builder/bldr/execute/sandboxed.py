@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -47,8 +48,22 @@ class _Running(msgspec.Struct):
     sandbox: Sandbox
 
 
+class _Ended(msgspec.Struct):
+    """An action that is dead and whose outputs were not looked at yet; `large` are files that take long to hash."""
+
+    running: _Running
+    exited: Exit
+    large: list[str]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is known yet that would keep other actions from being started."""
+        return not self.exited.exit_code and self.exited.failure is None and self.exited.verdict is None
+
+
 class Sandboxed:
-    """Runs actions in the sandboxes of `launchers`; the loop calls `reap` when one of them has something to say.
+    """Runs actions in the sandboxes of `launchers`; the loop calls `reap` when one of them has something to say, and
+    `collect` when whatever can take the place of those that ended has been started.
 
     `choose` picks the launcher for an action, `missing` names what of the demanded isolation was not reached,
     `started` hears of every action that really starts, and `opened` of the file that what it prints goes to.
@@ -73,6 +88,10 @@ class Sandboxed:
         self._opened = opened
         self._running: dict[int, _Running] = {}
         self._launchers: dict[int, Launcher] = {}
+        self._ended: deque[_Ended] = deque()
+        self._prepared: dict[int, Staged] = {}  # by the indexes of nodes
+        self.released: Callable[[Work], None] = lambda _work: None
+        """Called for an action that has ended well, before its outputs are collected: another may take its place."""
         self._interrupted = False
         self._next = 0
         self._specs = Specs()
@@ -85,7 +104,9 @@ class Sandboxed:
         self._next += 1
         sandbox, launcher = self._choose(work.node)
         try:
-            stage = self.stage(work, launcher, self._kind(work, sandbox, launcher))
+            stage = self._prepared.pop(work.node.index, None)
+            if stage is None:
+                stage = self.stage(work, launcher, self._kind(work, sandbox, launcher))
             log = _open_log(stage)
         except (CacheError, SourceError) as error:
             result = ActionResult(status="setup", exit_code=1, message=error.message, hint=error.hint)
@@ -100,6 +121,17 @@ class Sandboxed:
             launcher.start(self.launch(work, stage, resources, (self._nothing, log, log)))
         finally:
             os.close(log)
+
+    def prepare(self, work: Work) -> bool:
+        """Stage an action that is soon to run; False where that was done before, or cannot be: `run` says why."""
+        if work.node.index in self._prepared:
+            return False
+        sandbox, launcher = self._choose(work.node)
+        try:
+            self._prepared[work.node.index] = self.stage(work, launcher, self._kind(work, sandbox, launcher))
+        except (CacheError, SourceError):
+            return False
+        return True
 
     def stage(self, work: Work, launcher: Launcher, kind: Kind = "layers") -> Staged:
         """Make the action's directories. A blob that the store lost is brought again where it is a source."""
@@ -152,15 +184,31 @@ class Sandboxed:
         )
 
     def reap(self, launcher: Launcher) -> None:
-        """Finish every action that `launcher` says has ended."""
+        """Take note of every action that `launcher` says has ended."""
         for exited in launcher.reap():
             running = self._running.pop(exited.launch_id)
             del self._launchers[exited.launch_id]
-            large = self._large_outputs(running, exited)
-            if large:
-                self.hashing.start(large, partial(self._end, running, exited))
+            ended = _Ended(running, exited, self._large_outputs(running, exited))
+            self._ended.append(ended)
+            if ended.is_good and not ended.large:
+                self.released(running.work)
+
+    @property
+    def all_good(self) -> bool:
+        """Whether none of those that wait to be collected is known to have failed."""
+        return all(ended.is_good for ended in self._ended)
+
+    def collect(self) -> bool:
+        """Finish every action that has ended; False where there is none."""
+        if not self._ended:
+            return False
+        while self._ended:
+            ended = self._ended.popleft()
+            if ended.large:
+                self.hashing.start(ended.large, partial(self._end, ended.running, ended.exited))
             else:
-                self._end(running, exited, {})
+                self._end(ended.running, ended.exited, {})
+        return True
 
     def _large_outputs(self, running: _Running, exited: Exit) -> list[str]:
         """What takes long to hash of the outputs that nobody can write to any more."""
@@ -195,6 +243,9 @@ class Sandboxed:
 
     def close(self) -> None:
         self.hashing.close()
+        for stage in self._prepared.values():
+            stage.remove()
+        self._prepared.clear()
         self._stages.close()
         os.close(self._nothing)
 
