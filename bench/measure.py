@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-
 PATIENCE_S = 25.0
 """A race begins no turn after so many seconds, once everybody had one: a whole run takes ten minutes on a machine that
 is not busy, and on a busy one gets fewer figures rather than no end."""
@@ -96,7 +95,8 @@ class CommandFailedError(Exception):
 
 
 def race(title: str, contenders: Sequence[Contender | Skipped], runs: int, warm_up: int = 1) -> Race:
-    """Run everybody in turns, `runs` at most (see `PATIENCE_S`). The first contender that is there is the reference of the ratios.
+    """Run everybody in turns, `runs` at most (see `PATIENCE_S`). The first contender that is there is the reference of
+    the ratios.
 
     The order is turned round every other time: nobody always runs in the wake of the same predecessor.
     """
