@@ -11,18 +11,18 @@ from bldr_go.providers import GoStdInfo, first_of_each
 from bldr_go.tool import SOURCE
 
 _STANDARD_LIBRARY = """
-export GOCACHE=/tmp/go-cache GOPATH=/tmp/go GOENV=off GOFLAGS= GOTOOLCHAIN=local GO111MODULE=off CGO_ENABLED=0
+export GOCACHE="$TMPDIR/go-cache" GOPATH="$TMPDIR/go" GOENV=off GOFLAGS= GOTOOLCHAIN=local GO111MODULE=off CGO_ENABLED=0
 export GOMAXPROCS=4 # processes are limited, and a process of Go has as many threads as the machine has processors
 out=$1 tool=$2 source=$3
 shift 3
 go build -p=4 -trimpath -ldflags=-buildid= -o "$tool" "$source"
 mkdir -p "$out"
 template='{{if .Export}}{{.ImportPath}} {{.Export}}{{end}}'
-go list -p=4 -trimpath -export -deps -f "$template" "$@" >/tmp/exported
+go list -p=4 -trimpath -export -deps -f "$template" "$@" >"$TMPDIR/exported"
 while read -r package file; do
     mkdir -p "$out/$(dirname "$package")"
     cp "$file" "$out/$package.a"
-done </tmp/exported
+done <"$TMPDIR/exported"
 """
 
 

@@ -5,7 +5,7 @@ RUN_TEST = r"""
 program=$1
 shift
 [ -n "${XML_OUTPUT_FILE:-}" ] || exec "$program" "$@"
-{ code=0; "$program" -test.v "$@" 2>&1 || code=$?; echo "$code" >/tmp/code; } | tee /tmp/said
+{ code=0; "$program" -test.v "$@" 2>&1 || code=$?; echo "$code" >"$TMPDIR/code"; } | tee "$TMPDIR/said"
 awk '
 function escaped(text) {
     gsub(/&/, "\\&amp;", text); gsub(/</, "\\&lt;", text); gsub(/>/, "\\&gt;", text); gsub(/"/, "\\&quot;", text)
@@ -40,6 +40,6 @@ END {
         print "</testcase>"
     }
     print "</testsuite>"
-}' /tmp/said >"$XML_OUTPUT_FILE"
-exit "$(cat /tmp/code)"
+}' "$TMPDIR/said" >"$XML_OUTPUT_FILE"
+exit "$(cat "$TMPDIR/code")"
 """

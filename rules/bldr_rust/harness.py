@@ -10,17 +10,17 @@ shift
 filter=${TESTBRIDGE_TEST_ONLY:-}
 if [ "${TEST_TOTAL_SHARDS:-1}" -gt 1 ]; then
     [ -z "${TEST_SHARD_STATUS_FILE:-}" ] || : >"$TEST_SHARD_STATUS_FILE"
-    "$program" --list --format terse ${filter:+"$filter"} >/tmp/names
+    "$program" --list --format terse ${filter:+"$filter"} >"$TMPDIR/names"
     awk -v all="$TEST_TOTAL_SHARDS" -v own="$TEST_SHARD_INDEX" 'sub(/: test$/, "") && n++ % all == own' \
-        /tmp/names >/tmp/own
-    [ -s /tmp/own ] || exit 0
+        "$TMPDIR/names" >"$TMPDIR/own"
+    [ -s "$TMPDIR/own" ] || exit 0
     set -- "$@" --exact
-    while IFS= read -r name; do set -- "$@" "$name"; done </tmp/own
+    while IFS= read -r name; do set -- "$@" "$name"; done <"$TMPDIR/own"
 elif [ -n "$filter" ]; then
     set -- "$filter" "$@"
 fi
 [ -n "${XML_OUTPUT_FILE:-}" ] || exec "$program" "$@"
-{ code=0; "$program" "$@" 2>&1 || code=$?; echo "$code" >/tmp/code; } | tee /tmp/said
+{ code=0; "$program" "$@" 2>&1 || code=$?; echo "$code" >"$TMPDIR/code"; } | tee "$TMPDIR/said"
 awk '
 function escaped(text) {
     gsub(/&/, "\\&amp;", text); gsub(/</, "\\&lt;", text); gsub(/>/, "\\&gt;", text); gsub(/"/, "\\&quot;", text)
@@ -52,6 +52,6 @@ END {
         print "</testcase>"
     }
     print "</testsuite>"
-}' /tmp/said >"$XML_OUTPUT_FILE"
-exit "$(cat /tmp/code)"
+}' "$TMPDIR/said" >"$XML_OUTPUT_FILE"
+exit "$(cat "$TMPDIR/code")"
 """

@@ -37,11 +37,16 @@ def test_every_case_is_reported_also_where_the_program_dies(tmp_path):
     (tmp_path / "a_test.go").write_text(TESTS)
     env = {**os.environ, "GO111MODULE": "off", "GOFLAGS": "", "GOCACHE": str(tmp_path / "cache"), "CGO_ENABLED": "0"}
     subprocess.run(["go", "test", "-c", "-o", "program", "."], cwd=tmp_path, env=env, check=True)
-    script = RUN_TEST.replace("/tmp/", f"{tmp_path}/")
 
     def run(**more):
-        env = {"PATH": os.defpath, "XML_OUTPUT_FILE": f"{tmp_path}/test.xml", "TEST_TARGET": "//a:a", **more}
-        done = subprocess.run(["sh", "-euc", script, "sh", "./program"], cwd=tmp_path, env=env, capture_output=True)
+        env = {
+            "PATH": os.defpath,
+            "TMPDIR": str(tmp_path),
+            "XML_OUTPUT_FILE": f"{tmp_path}/test.xml",
+            "TEST_TARGET": "//a:a",
+            **more,
+        }
+        done = subprocess.run(["sh", "-euc", RUN_TEST, "sh", "./program"], cwd=tmp_path, env=env, capture_output=True)
         report = ElementTree.parse(tmp_path / "test.xml").getroot()
         cases = {case.get("name"): case for case in report}
         return done.returncode, cases, {name: [child.tag for child in case] for name, case in cases.items()}
