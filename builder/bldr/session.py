@@ -310,9 +310,7 @@ class Session:
         if pinned is None or workspace is None:
             return None
         source = workspace.externals[pinned.external]
-        tree = self.bringing(source)
-        assert isinstance(tree, str), "a toolchain comes out of one archive"
-        return pinned_toolchain(pinned, source, tree)
+        return pinned_toolchain(pinned, source, workspace.external_directory(pinned.external))
 
     @property
     def bringing(self) -> Bringing:

@@ -173,25 +173,26 @@ def test_a_file_that_is_not_the_pinned_one(toys, mirror):
     assert toys.build("//...").exit_code == 0
 
 
-@pytest.mark.parametrize(
-    ("lock", "extra", "message"),
-    [
-        ("a 1\n", "{}", 'toy.lock:1:1: external "toys": this is no line of a toy\n'),
-        ("a 1 md5:00\n", "{}", 'toy.lock: external "toys": a 1: "md5:00" is no digest that is known'),
-        (f"../a 1 {pinned(A)}\n", "{}", 'it would stand at "../a-1", which is no path below the tree'),
-        (f"a 1 {pinned(A)}\na 1 {pinned(A)}\n", "{}", 'a 1 and a 1 would both stand at "a-1"'),
-        (LOCK, '{"c": {"type": "comand"}}', 'the plugin toys wrote a Builderfile with a mistake: target "c": '
-                                            'unknown type "comand"'),
-        (LOCK, '{"c\\u0000": {}}', 'the Builderfile that the plugin toys wrote for "toy.lock" holds a NUL'),
-        (LOCK, "[1]", 'the plugin toys cannot describe "toy.lock": TypeError'),
-    ],
-)  # fmt: skip
-def test_mistakes_of_lock_files_and_of_plugins(toys, lock, extra, message):
-    (toys.root / "toy.lock").write_text(lock)
-    (toys.root / "toy.extra").write_text(extra)
-    failed = toys.build("//...")
-    assert failed.exit_code == 2, failed
-    assert message in failed.stderr, failed
+MISTAKES = [
+    ("a 1\n", "{}", 'toy.lock:1:1: external "toys": this is no line of a toy\n'),
+    ("a 1 md5:00\n", "{}", 'toy.lock: external "toys": a 1: "md5:00" is no digest that is known'),
+    (f"../a 1 {pinned(A)}\n", "{}", 'it would stand at "../a-1", which is no path below the tree'),
+    (f"a 1 {pinned(A)}\na 1 {pinned(A)}\n", "{}", 'a 1 and a 1 would both stand at "a-1"'),
+    (LOCK, '{"c": {"type": "comand"}}', 'the plugin toys wrote a Builderfile with a mistake: target "c": '
+                                        'unknown type "comand"'),
+    (LOCK, '{"c\\u0000": {}}', 'the Builderfile that the plugin toys wrote for "toy.lock" holds a NUL'),
+    (LOCK, "[1]", 'the plugin toys cannot describe "toy.lock": TypeError'),
+]  # fmt: skip
+
+
+def test_mistakes_of_lock_files_and_of_plugins(toys):
+    toys.bldr("fetch")
+    for lock, extra, message in MISTAKES:
+        (toys.root / "toy.lock").write_text(lock)
+        (toys.root / "toy.extra").write_text(extra)
+        failed = toys.bldr("query", "@toys//...")
+        assert failed.exit_code == 2, failed
+        assert message in failed.stderr, failed
 
 
 def test_damage_is_mended_and_death_leaves_nothing(toys, mirror, until):
@@ -215,7 +216,12 @@ def test_damage_is_mended_and_death_leaves_nothing(toys, mirror, until):
     with open(text, "w") as file:
         file.write("evil\n")
     mirror.stop()
+    verified = toys.bldr("verify")
+    assert (verified.exit_code, verified.stdout.splitlines()[0]) == (
+        6, 'external "toys": a 1: "text" has the mode 100644 instead of 100444',
+    ), verified  # fmt: skip
     built = toys.build("--offline", "//...")
     assert built.exit_code == 0, built
     assert toys.out("whole.txt").read_text() == "a\nb\na jar\n"
     assert 'external "toys": a 1 was damaged and is unpacked again' in built.stderr
+    assert toys.bldr("verify").exit_code == 0

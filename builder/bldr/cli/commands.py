@@ -16,6 +16,7 @@ BUNDLED = {
     "exec": "run one command in a sandbox",
     "clean": "remove the outputs of the workspace",
     "gc": "shrink the cache",
+    "verify": "read the cache and compare it with what was stored",
     "doctor": "show what this machine can guarantee, and what is wrong with it",
     "init": "write a Builderfile for the sources that are there, or a plugin",
     "fetch": "bring the external sources of the workspace",

@@ -82,7 +82,7 @@ class LockReader:
             path=source.lock,
             beside={
                 path.rpartition("/")[2]: read_text(f"{self._root}/{path}", path, "file beside the lock file")
-                for path in files_beside(self._root, source, entry.format)
+                for path in files_beside(self._root, source, entry.format)[0]
             },
         )
         try:
@@ -140,11 +140,15 @@ def find_format(source: ExternalSource, formats: Mapping[str, LockEntry]) -> Loc
     return make_problem(source.position, f'{who}: no plugin reads lock files called "{name}"', hint)
 
 
-def files_beside(root: str, source: ExternalSource, format: LockFormat) -> list[str]:
-    """Those of the files that a format reads with its lock file that are there, as paths below the root."""
+def files_beside(root: str, source: ExternalSource, format: LockFormat) -> tuple[list[str], list[str]]:
+    """The files that a format reads with its lock file, as paths below the root: those that are there, and the rest."""
     above = source.lock.rpartition("/")[0]
-    paths = [f"{above}/{name}".lstrip("/") for name in getattr(format, "beside", ())]
-    return [path for path in paths if os.path.isfile(f"{root}/{path}")]
+    present: list[str] = []
+    absent: list[str] = []
+    for name in getattr(format, "beside", ()):
+        path = f"{above}/{name}".lstrip("/")
+        (present if os.path.isfile(f"{root}/{path}") else absent).append(path)
+    return present, absent
 
 
 def _asked(entry: LockEntry, source: ExternalSource, verb: str, ask: Callable[[], Any]) -> Any:

@@ -30,7 +30,7 @@ class ToolchainTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class PinnedToolchain(msgspec.Struct, frozen=True, kw_only=True):
-    """A toolchain as a workspace asks for it; a command is a program of the tree and the arguments before all others."""
+    """A toolchain as a workspace asks for it; a command is a program of the tree and the arguments before others."""
 
     name: str
     external: str

@@ -73,6 +73,8 @@ class Workspace:
         self.targets: tuple[Target, ...] = ()
         self.files_read: list[str] = []
         """Builderfiles, as paths below the root: what was loaded holds while they and the directories are the same."""
+        self.absent: list[str] = []
+        """Paths below the root of files that were looked for and are not there."""
         self._schemas = Schemas(registry)
         self._locks = registry.locks
         self._fetch = external
@@ -103,6 +105,11 @@ class Workspace:
                 return tree.host_path(below) if isinstance(tree, LockedPackages) else f"{tree}/{below}"
         return f"{self.root}/{tree_path}"
 
+    def is_external(self, tree_path: str) -> bool:
+        """Whether a source is one of an external source."""
+        head, _, rest = tree_path.partition("/")
+        return head == "external" and rest.partition("/")[0] in self.externals
+
     def target(self, label: Label) -> Target | None:
         """The target of this name. Reads the external source that a label is in; raises WorkspaceError, FetchError."""
         self._load_external(label.repository)
@@ -112,6 +119,18 @@ class Workspace:
         """All targets of an external source, which is read for it; none where there is no such source."""
         self._load_external(repository)
         return [target for label, target in self._by_label.items() if label.repository == repository]
+
+    @property
+    def trees_read(self) -> list[str]:
+        """Where on this machine all that was used of external sources lies: directories, and single files."""
+        trees = self._trees.values()
+        return [place for tree in trees for place in ([tree] if isinstance(tree, str) else tree.mounts.values())]
+
+    def external_directory(self, name: str) -> str:
+        """The directory that an external source which is one archive is unpacked in. Raises FetchError, CacheError."""
+        tree = self._tree(name)
+        assert isinstance(tree, str), "the packages of a lock file are in many places"
+        return tree
 
     def _tree(self, name: str) -> str | LockedPackages:
         tree = self._trees.get(name)
@@ -256,7 +275,9 @@ class Workspace:
         if external.lock:
             entry = find_format(external, self._locks)
             assert not isinstance(entry, Problem), "checked when the workspace was read"
-            self.files_read += [external.lock, *files_beside(self.root, external, entry.format)]
+            present, absent = files_beside(self.root, external, entry.format)
+            self.files_read += [external.lock, *present]
+            self.absent += absent
 
 
 def load_workspace(root: str, registry: Handlers, *, external: Fetch, parsed: Parsed | None = None) -> Workspace:

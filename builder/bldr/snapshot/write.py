@@ -66,20 +66,24 @@ def keep(wanted: Wanted, built: Built) -> None:
     cache = os.path.dirname(built.store.root)
     place = files.place_of(cache, wanted.key)
     try:
-        if built.workspace.externals or built.heard.warnings:
+        if built.heard.warnings:
             raise UnprovableError
         proofs = _Proofs(wanted, built)
         head, parts = proofs.collected(cache)
     except UnprovableError:
         forget(wanted, built)
         return
-    if not built.plan.tests:
+    has_externals = bool(built.workspace.externals)  # whose sources an edit would look for in the workspace
+    if has_externals:
+        files.forget(place)
+    elif not built.plan.tests:
         more = {**built.settings, "base": head["base"], "total": len(built.plan.nodes), "quiet": wanted.is_quiet}
         requested = {label: requested_files(built.plan.graph.targets[label]) for label in built.plan.labels}
         actions.write(place, more, built.plan.nodes, built.entries, requested, proofs.sources)
     files.write(place, head, parts)
-    with contextlib.suppress(NoTwinError):
-        proofs.write_twin(cache, head)
+    if not has_externals:
+        with contextlib.suppress(NoTwinError):
+            proofs.write_twin(cache, head)
     files.prune(cache)
 
 
@@ -267,11 +271,26 @@ class _Proofs:
             self._add_settled(f"{self._root}/{path}", loaded_ns)
         for path in workspace.directories_read:
             self._add_read(path)
+        self._absent += [f"{self._root}/{path}" for path in workspace.absent]
+        for place in workspace.trees_read:
+            self._add_tree(place)
         # From where the user stands, no nearer Builderfile may come to begin a workspace.
         at = self._built.directory
         while at != self._root:
             self._add_directory(at, loaded_ns)
             at = os.path.dirname(at)
+
+    def _add_tree(self, place: str) -> None:
+        """All that an external source holds in the cache: as a whole build looks at all of it, too."""
+        self._add_cached(place)
+        for directory, inside, names in walk(place):
+            for name in (*inside, *names):
+                self._add_cached(f"{directory}/{name}")
+
+    def _add_cached(self, path: str) -> None:
+        status = os.lstat(path)
+        _demand_settled(status, self._built.loaded_ns)
+        self._add(UNFOLLOWED, path, status)
 
     def _add_sources(self) -> None:
         """Files that are older than the build are what it read. Of newer ones the engine itself must know the content
@@ -280,7 +299,7 @@ class _Proofs:
             artifact.path
             for node in self._built.plan.nodes
             for artifact in (*node.action.inputs, *node.action.tools)
-            if artifact.is_source
+            if artifact.is_source and not self._built.workspace.is_external(artifact.path)
         ))  # fmt: skip
         hosts = {f"{self._root}/{path}": path for path in paths}
         self._held.update((host, self._built.entries[path][0]) for host, path in hosts.items())
