@@ -155,6 +155,7 @@ class Direct:
         while not outcomes:
             select.select([self._launcher.fileno()], [], [])
             self._runner.reap(self._launcher)
+            self._runner.collect()
         while self._runner.tidy():
             pass
         wall_s = time.perf_counter() - start_s

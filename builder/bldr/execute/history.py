@@ -49,6 +49,8 @@ class History:
         """Processors and bytes of memory that an action needed at once; only of those that needed much."""
         self._changed = self._needs_changed = False
         self._never_failed: set[str] = set()  # as far as somebody has asked
+        self._is_new: bool | None = None  # nothing was ever built in the workspace; None: nobody has asked
+        self._known: set[str] = set()  # in a new one: what ran meanwhile
 
     @property
     def _durations_key(self) -> str:
@@ -65,6 +67,11 @@ class History:
     def past(self, names: Sequence[str]) -> dict[str, Past]:
         """What is known of some actions, by their names."""
         last, failed = f"last/{self._workspace}/", f"failed/{self._workspace}/"
+        if self._is_new is None:
+            self._is_new = not (self._store.memo.holds(last) or self._store.memo.holds(failed))
+        if self._is_new and self._known.isdisjoint(names):  # thousands of questions that have one answer
+            self._never_failed.update(names)
+            return dict.fromkeys(names, Past(None, ""))
         found = self._store.memo.get_many([prefix + name for prefix in (last, failed) for name in names])
         self._never_failed.update(name for name in names if not found.get(failed + name))
         return {
@@ -77,6 +84,7 @@ class History:
 
     def ran(self, name: str, seen: dict[str, str], reads: tuple[str, ...] | None, usage: Usage) -> None:
         self.durations_s[name] = usage.wall_s
+        self._known.add(name)
         self._changed = True
         needs = noteworthy(usage)
         if needs != self.needs.get(name):
@@ -95,6 +103,7 @@ class History:
     def failed(self, name: str, message: str) -> None:
         """Remember why the action failed until it succeeds."""
         self._never_failed.discard(name)
+        self._known.add(name)
         self._store.memo.put(f"failed/{self._workspace}/{name}", message.encode())
 
     def failure(self, name: str) -> str:

@@ -1,6 +1,7 @@
 """Results: what an action left behind, as it is stored and as its dependents see it."""
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -100,8 +101,10 @@ def _parents(path: str) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=256)
 def limits_of(resources: object) -> dict[str, float]:
-    """The numeric limits of a `ResourceLimits`, by field name, for events and records."""
+    """The numeric limits of a `ResourceLimits`, by field name, for events and records. Most actions share them: they
+    are not to be changed."""
     return {
         name: float(value)
         for name in getattr(resources, "__struct_fields__", ())

@@ -13,6 +13,7 @@ from bldr.graph.actions import ActionNode, Permissions
 from bldr.hermetic.builder import made_etc
 from bldr.hermetic.check import check_spec
 
+_MOST_ENVS = 64
 _RESOLVER = "/etc/resolv.conf"
 _PLAIN = re.compile(rf"{TREE_PATH}(?:/(?!\.{{1,2}}(?:/|\Z))[^/\0]+)+")
 """Absolute and normal paths below the tree."""
@@ -25,6 +26,7 @@ class Specs:
     def __init__(self) -> None:
         self._shared: dict[object, SandboxSpec] = {}
         self._names: set[str] = set()  # of environment variables that were checked
+        self._envs: set[tuple[tuple[str, str], ...]] = set()  # that are plain: few, and most actions have one of them
 
     def spec(self, node: ActionNode, sysroot: Sysroot, tools: str, resources: ResourceLimits) -> SandboxSpec:
         """The permission of one action; `tools` is the staged directory of its built tools, "" where it has none.
@@ -43,13 +45,17 @@ class Specs:
 
     def _is_plain(self, outputs: tuple[Output, ...], env: tuple[tuple[str, str], ...]) -> bool:
         """Whether an action's own part is of the kind that `check_spec` always accepts, which costs more to ask."""
-        for name, _ in env:
-            if name not in self._names:
-                check_spec(SandboxSpec(env=((name, ""),)))
-                self._names.add(name)
-        has_zero_bytes = any("\0" in value for _, value in env)
-        are_unique = len(dict(env)) == len(env) and len({output.path for output in outputs}) == len(outputs)
-        return are_unique and not has_zero_bytes and all(_PLAIN.fullmatch(output.path) for output in outputs)
+        if env not in self._envs:
+            for name, _ in env:
+                if name not in self._names:
+                    check_spec(SandboxSpec(env=((name, ""),)))
+                    self._names.add(name)
+            if len(dict(env)) != len(env) or any("\0" in value for _, value in env):
+                return False
+            if len(self._envs) < _MOST_ENVS:
+                self._envs.add(env)
+        are_unique = len({output.path for output in outputs}) == len(outputs)
+        return are_unique and all(_PLAIN.fullmatch(output.path) for output in outputs)
 
 
 def _shared(sysroot: Sysroot, tools: str, permissions: Permissions, resources: ResourceLimits) -> SandboxSpec:

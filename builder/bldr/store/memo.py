@@ -38,6 +38,14 @@ class Memo:
                 self._batch.add()
         return found
 
+    def holds(self, prefix: str) -> bool:
+        """Whether there is any value whose key begins so; prefixes end with a slash."""
+        if any(key.startswith(prefix) for key in self._pending):
+            return True
+        query = "SELECT 1 FROM memo WHERE key >= ? AND key < ? LIMIT 1"
+        end = prefix[:-1] + chr(ord("/") + 1)
+        return self._database.run(lambda connection: connection.execute(query, (prefix, end)).fetchone()) is not None
+
     def put(self, key: str, value: bytes) -> None:
         """Remember a value; it takes the place of what was there."""
         self._pending[key] = value

@@ -13,6 +13,8 @@ from bldr.store.errors import BlobMissing
 
 DAY_S = 86400
 _HASH_BYTES = 32
+_NONE_TAKEN_S = 1.0
+"""For so long nobody asks again whether there is any tombstone: a clean build would ask for every action."""
 _ROWS = "SELECT key, isolation, record, blobs, xxh3, used FROM results WHERE key IN"
 
 
@@ -38,6 +40,7 @@ class Results:
         self._pending: dict[str, dict[str, _Row]] = {}
         self._touched: dict[tuple[str, str], int] = {}
         self._levels: dict[str, Isolation] = {}
+        self._none_taken_s = -_NONE_TAKEN_S  # when garbage collection was last known to have taken none at all
         self._encoded: dict[tuple[tuple[str, int], ...], str] = {}
 
     def get(self, key: str) -> list[tuple[Isolation, bytes]]:
@@ -82,8 +85,18 @@ class Results:
 
     def tombstones(self, keys: Iterable[str]) -> dict[str, float]:
         """`tombstone` for many keys at once; those that have none are left out."""
+        if time.monotonic() - self._none_taken_s < _NONE_TAKEN_S:
+            return {}
+        one = "SELECT 1 FROM tombstones LIMIT 1"
+        if self._database.run(lambda connection: connection.execute(one).fetchone()) is None:
+            self._none_taken_s = time.monotonic()
+            return {}
         rows = ask_many(self._database, "SELECT key, evicted FROM tombstones WHERE key IN", keys)
         return {key: float(evicted) for key, evicted in rows}
+
+    def forget(self) -> None:
+        """Ask again whether anything was taken: it is about to be."""
+        self._none_taken_s = -_NONE_TAKEN_S
 
     def write(self, connection: sqlite3.Connection) -> None:
         connection.executemany(

@@ -71,6 +71,7 @@ class Store:
         """Take away what was not used for `max_age_s`, then the least recently used until the rest fits."""
         self.flush()
         self._inodes.forget()
+        self.results.forget()
         report = collect(self._blobs_path, self._database, self._presence, self._lock, max_size_bytes, max_age_s)
         trees = evict_trees(self.root, self._presence.sweep(), max_size_bytes, max_age_s)
         return report._replace(trees=trees)
