@@ -6,20 +6,11 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from typing import NoReturn
 
-import msgspec
 import pytest
 
-from bldr.api import (
-    Artifact,
-    Configuration,
-    Platform,
-    TargetError,
-    Toolchain,
-    ToolchainError,
-    parse_label,
-)
+from bldr.api import Artifact, Configuration, Toolchain, parse_label
+from bldr.testing import FakeContext, FakeDep, analyze
 
 CC = Toolchain(
     name="cc",
@@ -28,97 +19,27 @@ CC = Toolchain(
 )
 
 
-class FakeDep:
-    def __init__(self, label, providers):
-        self.label = label
-        self._providers = {type(provider): provider for provider in providers}
-
-    def get(self, provider):
-        return self._providers.get(provider)
-
-
-class FakeContext:
-    """Answers from what the test says: `files` and `deps` by attribute. Paths are given as actions see them."""
-
-    def __init__(self, label, files=None, deps=None, toolchain=CC, configuration=None):
-        self.configuration = configuration or Configuration()
-        self.label = label
-        self.platform = Platform("linux", "x86_64")
-        self.declared = []
-        self._files = files or {}
-        self._deps = deps or {}
-        self._toolchain = toolchain
-
-    def files(self, attribute):
-        given = self._files.get(attribute, ())
-        return tuple(file if isinstance(file, Artifact) else Artifact(file) for file in given)
-
-    def deps(self, attribute="deps"):
-        return tuple(self._deps.get(attribute, ()))
-
-    def _declare(self, name, is_directory):
-        artifact = Artifact(f"{self.label.directory}/{name}".lstrip("/"), self.label, is_directory)
-        assert artifact not in self.declared
-        self.declared.append(artifact)
-        return artifact
-
-    def declare_file(self, name):
-        return self._declare(name, False)
-
-    def declare_directory(self, name):
-        return self._declare(name, True)
-
-    def toolchain(self, name):
-        if self._toolchain is None:
-            raise ToolchainError(f"no {name}")
-        assert name == "cc"
-        return self._toolchain
-
-    def fail(self, message, hint="", attribute="") -> NoReturn:
-        self.failed_attribute = attribute
-        raise TargetError(message, hint)
-
-
-class Analyzed:
-    """What a handler made of a target."""
-
-    def __init__(self, label, context, analysis):
-        self.label = label
-        self.context = context
-        self.actions = analysis.actions
-        self._provides = analysis.provides
-
-    def get(self, provider):
-        return next((given for given in self._provides if type(given) is provider), None)
-
-    def commands(self):
-        return [" ".join(action.argv) for action in self.actions]
-
-    def action(self, mnemonic):
-        (found,) = [action for action in self.actions if action.mnemonic == mnemonic]
-        return found
-
-    def as_dep(self):
-        return FakeDep(self.label, self._provides)
-
-
 @pytest.fixture
 def analyze_with():
-    """Function: (handler, label text, table, files=, deps=) -> Analyzed."""
+    """Function: (handler, label text, table, files=, deps=) -> what it makes of the target, with a toolchain "cc"."""
 
-    def analyze(handler, label, table, files=None, deps=None, toolchain=CC, configuration=None):
-        parsed = parse_label(label)
-        attributes = msgspec.convert(table, handler.attributes(table["type"]), strict=True)
-        context = FakeContext(parsed, files, deps, toolchain, configuration)
-        return Analyzed(parsed, context, handler.analyze(attributes, context))
+    def analyze_one(handler, label, table, files=None, deps=None, toolchain=CC, configuration=None):
+        context = FakeContext(
+            label,
+            files=files or {},
+            deps=deps or {},
+            toolchains=[toolchain] if toolchain else [],
+            configuration=configuration or Configuration(),
+        )
+        return analyze(handler, table, context)
 
-    return analyze
+    return analyze_one
 
 
 @pytest.fixture
 def dep():
     """Function: (label text, *providers) -> a dep as a context gives it."""
-    return lambda label, *providers: FakeDep(parse_label(label), providers)
+    return FakeDep
 
 
 @pytest.fixture

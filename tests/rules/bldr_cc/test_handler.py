@@ -36,7 +36,7 @@ def greet(analyze):
 
 
 def test_a_static_library(greet):
-    assert greet.commands() == [
+    assert list(greet.commands) == [
         "gcc -ffile-prefix-map=${BLDR_ROOT}=. -frandom-seed=lib/greet.objects/src/greet.c.o -fPIC"
         " -DGREET=1 -DINSIDE -iquote lib -iquote . -Ilib/include -Ilib -O2"
         " -MD -MF lib/greet.objects/src/greet.c.o.d -c lib/src/greet.c -o lib/greet.objects/src/greet.c.o",
@@ -68,7 +68,7 @@ def test_a_program_over_a_library(analyze, greet):
         files={"sources": ["app/main.c"], "data": ["app/words.txt"]},
         deps={"deps": [greet.as_dep()]},
     )
-    assert target.commands() == [
+    assert list(target.commands) == [
         "gcc -ffile-prefix-map=${BLDR_ROOT}=. -frandom-seed=app/hello.objects/main.c.o"
         " -DGREET=1 -iquote app -iquote . -Ilib/include -Ilib"
         " -MD -MF app/hello.objects/main.c.o.d -c app/main.c -o app/hello.objects/main.c.o",
@@ -104,7 +104,7 @@ def test_a_shared_library_takes_its_static_ones_in_and_hands_on_the_rest(analyze
         files={"sources": ["so/words.c"], "headers": ["so/w.h"]},
         deps={"deps": [greet.as_dep()]},
     )
-    assert shared.commands()[-1] == (
+    assert shared.commands[-1] == (
         "gcc -shared -Wl,-soname,libwords.so -frandom-seed=so/libwords.so -Wl,--build-id=sha1 -o so/libwords.so"
         " so/words.objects/words.c.o lib/libgreet.a -lm"
     )
@@ -128,14 +128,14 @@ def test_programs_find_shared_libraries_relative_to_themselves(analyze):
     program = analyze(
         "//so:run", {"type": "executable"}, files={"sources": ["so/m.c"]}, deps={"deps": [above.as_dep()]}
     )
-    assert program.commands()[-1] == (
+    assert program.commands[-1] == (
         "gcc -frandom-seed=so/run -Wl,--build-id=sha1 -Wl,--enable-new-dtags -Wl,-rpath,$ORIGIN"
         " -Wl,-rpath,$ORIGIN/deep -o so/run so/run.objects/m.c.o"
         " -Wl,--push-state,--as-needed so/liba.so so/deep/libb.so -Wl,--pop-state"
     )
     assert [file.path for file in program.get(Executable).runtime] == ["so/liba.so", "so/deep/libb.so"]
     top = analyze("//:run", {"type": "executable"}, files={"sources": ["m.c"]}, deps={"deps": [above.as_dep()]})
-    assert "-Wl,-rpath,$ORIGIN/so " in top.commands()[-1]
+    assert "-Wl,-rpath,$ORIGIN/so " in top.commands[-1]
 
 
 def test_a_diamond_is_linked_once_and_in_order(analyze):
@@ -202,7 +202,7 @@ def test_a_header_library_has_nothing_to_build_and_is_no_file(analyze):
 
 def test_objects_and_archives_among_the_sources_are_linked(analyze, made):
     program = analyze("//:p", {"type": "executable"}, files={"sources": ["m.c", made("x/y.o"), "libz.a"]})
-    assert program.commands()[-1].endswith("-o p p.objects/m.c.o x/y.o libz.a")
+    assert program.commands[-1].endswith("-o p p.objects/m.c.o x/y.o libz.a")
     library = analyze("//:l", {"type": "library"}, files={"sources": ["l.c", "libz.a"]})
     assert [file.path for file in library.get(CcInfo).static_libraries] == ["libl.a", "libz.a"]
     wrapper = analyze("//:z", {"type": "library"}, files={"sources": ["libz.a"]})
@@ -214,9 +214,9 @@ def test_sources_of_external_trees_find_headers_from_the_root_of_theirs(analyze)
         "@zlib//src:z", {"type": "library"},
         files={"sources": ["external/zlib/src/z.c"], "headers": ["external/zlib/src/z.h"]},
     )  # fmt: skip
-    assert "-iquote external/zlib/src -iquote external/zlib -iquote . " in library.commands()[0]
+    assert "-iquote external/zlib/src -iquote external/zlib -iquote . " in library.commands[0]
     user = analyze("//app:u", {"type": "executable"}, files={"sources": ["app/u.c"]}, deps={"deps": [library.as_dep()]})
-    assert "-iquote app -iquote . -iquote external/zlib " in user.commands()[0]
+    assert "-iquote app -iquote . -iquote external/zlib " in user.commands[0]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_clocks_are_pinned_for_compilers_that_do_not_know_source_date_epoch(anal
     )  # fmt: skip
     target = analyze("//:p", {"type": "executable"}, files={"sources": ["m.c"]}, toolchain=old)
     assert '-D__DATE__="Jan  1 1980"' in target.actions[0].argv
-    assert target.commands()[1] == "clang -Wl,--build-id=sha1 -o p p.objects/m.c.o"
+    assert target.commands[1] == "clang -Wl,--build-id=sha1 -o p p.objects/m.c.o"
 
 
 def test_the_index_of_link_time_objects_is_written_by_the_compilers_archiver(analyze):
@@ -302,7 +302,7 @@ def test_the_mode_and_the_flags_of_the_configuration_come_before_the_target_s_ow
     )
     table = {"type": "executable", "flags": ["-O3"], "local_defines": ["A"]}
     made = analyze("//:a", table, files={"sources": ["a.c", "b.cc"]}, configuration=configuration)
-    assert made.commands() == [
+    assert list(made.commands) == [
         "gcc -ffile-prefix-map=${BLDR_ROOT}=. -frandom-seed=a.objects/a.c.o -O2 -DNDEBUG -fsanitize=address -O1"
         " -DA -iquote . -O3 -MD -MF a.objects/a.c.o.d -c a.c -o a.objects/a.c.o",
         "g++ -ffile-prefix-map=${BLDR_ROOT}=. -frandom-seed=a.objects/b.cc.o -O2 -DNDEBUG -fno-rtti"
@@ -310,7 +310,7 @@ def test_the_mode_and_the_flags_of_the_configuration_come_before_the_target_s_ow
         "g++ -fno-rtti -frandom-seed=a -Wl,--build-id=sha1 -o a a.objects/a.c.o a.objects/b.cc.o",
     ]
     debug = analyze("//:a", table, files={"sources": ["a.c"]}, configuration=Configuration(name="debug", mode="debug"))
-    assert " -frandom-seed=a.objects/a.c.o -O0 -g -DA " in debug.commands()[0]
+    assert " -frandom-seed=a.objects/a.c.o -O0 -g -DA " in debug.commands[0]
     with pytest.raises(TargetError, match='"-march=native" makes the result depend on the machine'):
         analyze(
             "//:a",
