@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ SPEC = {
     "files": (MadeFile("/etc/made", b"made"),),
     "links": (Link("/tmp/in/a/link", "/etc/made"),),
     "temps": (Temp("/tmp"), Temp("/tmp/in/it", 1 << 20), Temp("/scratch", 1 << 20)),
-    "resources": ResourceLimits(processes=100, open_files=77, file_bytes=1 << 20),
+    "resources": ResourceLimits(open_files=77, file_bytes=1 << 20),
 }
 
 
@@ -78,6 +79,19 @@ def test_both_make_the_same_world(boxes):
     half = len(told) // 2
     for compiled_s, python_s in zip(told[:half], told[half:], strict=True):
         assert compiled_s.splitlines() == python_s.splitlines()
+
+
+def test_the_size_of_pid_1_tells_nothing_of_launches_before(boxes):
+    box = boxes[0]
+    sizes = set()
+    for number in range(12):
+        more = ["/dev/null"] * (number * 50)
+        sizes.add(box.run("cat", "/proc/1/statm").out)
+        assert (
+            box.sh('cat "$@" >/tmp/x; (sleep 100 &)', env=(("PATH", "/usr/bin"), ("X", "x" * number * 9000))).err == ""
+        )
+        assert box.run("cat", *more).exit_code == 0
+    assert len(sizes) == 1
 
 
 @pytest.mark.parametrize(
@@ -156,3 +170,40 @@ def test_without_a_compiler_there_is_no_program(tmp_path, monkeypatch):
     with pytest.raises(subprocess.CalledProcessError):
         compiled.build()
     assert compiled.open_program() == -1
+
+
+WITHOUT_CLONE3 = r"""
+import os, select, sys
+from bldr.api import Input, Launch, SandboxSpec
+from bldr_linux import syscalls
+from bldr_linux.sandbox import LinuxSandbox
+
+def instruction(code, if_true, if_false, value):
+    return code.to_bytes(2, "little") + bytes((if_true, if_false)) + value.to_bytes(4, "little")
+
+load, is_clone3 = instruction(0x20, 0, 0, 0), instruction(0x15, 0, 1, 435)
+syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+syscalls.install_filter(load + is_clone3 + instruction(6, 0, 0, 0x50026) + instruction(6, 0, 0, 0x7FFF0000))
+launcher = LinuxSandbox().open(sys.argv[1])
+null = os.open(os.devnull, os.O_RDWR)
+for number in range(3):
+    spec = SandboxSpec(inputs=(Input("/usr"),))
+    argv = ("/usr/bin/cat", "/proc/1/comm")
+    launcher.start(Launch(launch_id=number, spec=spec, argv=argv, cwd="/", stdin=null, stdout=1, stderr=2))
+    while not (exits := launcher.reap()):
+        select.select([launcher], [], [])
+    assert exits[0].exit_code == 0, exits
+launcher.close()
+"""
+
+
+def test_where_nobody_sees_the_arguments_of_clone3_there_is_none(boxes):
+    """So container runtimes answer it; then pid 1 joins its control group by itself."""
+    path = ":".join(path for path in sys.path if path)
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_CLONE3, boxes[0].root],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert (ran.returncode, ran.stdout) == (0, "bldr-pid-1\n" * 3), ran.stderr
