@@ -351,7 +351,8 @@ CASES = {
     ),
     "unknown tables": case(
         'typo = 1\n[targets.app]\ntype = "library"\n[app]\ntype = "library"\n',
-        'Builderfile:1:1: unknown table "typo"\nhint: the tables are: config, external, hermetic, target, toolchain and workspace\n'
+        'Builderfile:1:1: unknown table "typo"\n'
+        "hint: the tables are: config, external, hermetic, target, toolchain and workspace\n"
         'Builderfile:2:1: unknown table "targets"\nhint: did you mean "target"?\n'
         'Builderfile:4:1: unknown table "app"\nhint: the table of a target is [target.app]',
     ),
@@ -404,5 +405,5 @@ def test_a_handler_that_could_not_be_loaded_is_named_where_it_is_missed(mistakes
     registry.broken = [SimpleNamespace(name="rust", reason="ImportError: no module named rust")]
     assert mistakes({"Builderfile": '[target.app]\ntype = "executable"\nlanguage = "rust"\n'}) == (
         'Builderfile:3:12: target "app": no handler builds type "executable" in language "rust"\n'
-        'hint: the plugin that serves rust could not be loaded: ImportError: no module named rust'
+        "hint: the plugin that serves rust could not be loaded: ImportError: no module named rust"
     )
