@@ -29,6 +29,10 @@ class TestCommand(HandlerContract):
             type = "test"
             sources = [":count"]
             command = 'test "$(cat count.txt)" = 2'
+
+            [target.all_tests]
+            type = "suite"
+            tests = [":count_test"]
         """,
         "words.txt": "two words\n",
     }

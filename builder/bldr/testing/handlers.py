@@ -143,10 +143,10 @@ class HandlerContract:
         assert bldr_contract_build.outcome.ran, f"no action ran\n{bldr_contract_build.outcome}"
 
     def test_there_is_a_sample_of_every_type(self, bldr_contract_project: Project) -> None:
-        with open_project(bldr_contract_project) as (session, plan):
-            sampled = {session.graph.target(label).handler_key for label in plan.labels}
-        missing = [pair for pair in self.handler.serves if pair not in sampled]
-        assert not missing, f"the sample workspace has no target of: {missing}"
+        with open_project(bldr_contract_project) as (session, _):
+            sampled = {session.graph.target(label).handler_key for label in session.graph.order}
+        missing = [" in ".join(filter(None, pair)) for pair in self.handler.serves if pair not in sampled]
+        assert not missing, f"add to files, to be tried out as well, a target of: {', '.join(missing)}"
 
     def test_nothing_runs_twice(self, bldr_contract_project: Project, bldr_contract_build: Built) -> None:
         bldr_contract_build.outcome.assert_ok()

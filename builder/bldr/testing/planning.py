@@ -14,9 +14,7 @@ def open_project(project: Project, prepare: Callable[[Session], None] | None = N
     """The session of a project and the plan of all its targets, tests included. `prepare` may change what the session
     knows before it is asked anything. Raises BldrError as a build would."""
     with _environment(project.env):
-        request = BuildRequest(
-            command="test", patterns=("//...",), directory=str(project.root), cache_dir=str(project.cache)
-        )
+        request = BuildRequest(patterns=("//...",), directory=str(project.root), cache_dir=str(project.cache))
         with Session(request) as session:
             if prepare is not None:
                 prepare(session)
