@@ -329,10 +329,10 @@ class Building:
                 self._events.emit(event)
             if any(node.index in self._loop.outcomes for node in nodes):
                 save_parts(self._store, self._memory, str(label), [node.name for node in nodes])
-            is_built = all(needed.is_ok for node in nodes for needed in self._needed_by(node))
+            all_ran = all(event.status != "not_run" for event in attempts)
+            self._complete[label] &= all_ran
+            is_built = all_ran or all(needed.is_ok for node in nodes for needed in self._needed_by(node))
             summary = summary_of(attempts, is_built=is_built)
-            if any(event.status == "not_run" for event in attempts):
-                self._complete[label] = False
             self._events.emit(summary)
             summaries.append(summary)
             finished += attempts
