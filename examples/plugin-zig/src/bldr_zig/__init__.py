@@ -1,0 +1,1 @@
+"""Zig for bldr: programs, libraries (for C too) and tests, by the compiler from PyPI."""
