@@ -44,7 +44,7 @@ class ArchiveHandler:
             argv=("python3", "-s", "-S", script, made.path, spec_path),
             inputs=tuple(files),
             outputs=(made,),
-            mnemonic="Archive",
+            mnemonic="Pack",
             message=f"Packing {made.path}",
             files=((script, _SCRIPT), (spec_path, json.dumps(spec, indent=1))),
             toolchains=("python",),

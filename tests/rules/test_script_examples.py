@@ -99,10 +99,10 @@ def test_archive(example, again):
     assert all_of(project) == []
     assert outputs(project) == again(project, "archive")
     replace(project.root / "docs/usage.txt", "Run", "Call")
-    archives = ["Archive //:for_windows", "Archive //:plain", "Archive //:release"]
+    archives = ["Pack //:for_windows", "Pack //:plain", "Pack //:release"]
     assert all_of(project) == [*archives, "Test //:release_test"]
     replace(project.root / "hello.in", "#!/bin/sh", "#!/bin/sh\n")
-    assert all_of(project) == ["Archive //:release", "Archive //:small", "Command //:hello", "Test //:release_test"]
+    assert all_of(project) == ["Command //:hello", "Pack //:release", "Pack //:small", "Test //:release_test"]
 
 
 OTHER_LANGUAGES = """

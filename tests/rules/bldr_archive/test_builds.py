@@ -43,9 +43,9 @@ class TestContract(HandlerContract):
     }
     edits = (
         Edit(
-            file="src/readme.md", old="read me", new="do read", reruns=tuple(f"Archive //:{n}" for n in FORMS.values())
+            file="src/readme.md", old="read me", new="do read", reruns=tuple(f"Pack //:{n}" for n in FORMS.values())
         ),
-        Edit(file="other.txt", old="other", new="more", reruns=("Archive //:alone",)),
+        Edit(file="other.txt", old="other", new="more", reruns=("Pack //:alone",)),
     )
 
     def test_what_is_in_them(self, bldr_contract_project, bldr_contract_build):
