@@ -1,6 +1,9 @@
-"""The bundled platforms keep the contract that the kit holds strangers' to; so does, as far as it goes, the fake."""
+"""The bundled platforms keep the contract that the kit holds strangers' to, and one that pretends does not."""
 
-from bldr.testing import SandboxContract
+import pytest
+
+from bldr.testing import FakeSandbox, SandboxContract
+from bldr.testing.sandboxes import LaunchBox
 from bldr_linux.sandbox import LinuxSandbox
 from bldr_plain.sandbox import PlainSandbox
 
@@ -11,3 +14,27 @@ class TestLinux(SandboxContract):
 
 class TestPlain(SandboxContract):
     sandbox = PlainSandbox
+
+
+def test_a_platform_that_runs_nothing_is_found_out(tmp_path):
+    box = LaunchBox(FakeSandbox(), tmp_path / "box")
+    contract = SandboxContract()
+    for test in (
+        contract.test_exit_codes_are_those_of_a_shell,
+        contract.test_what_is_printed_arrives_apart,
+        contract.test_the_tree_is_read_and_what_is_written_is_left_in_upper,
+        contract.test_wall_time_ends_an_action_with_a_verdict,
+    ):
+        with pytest.raises(AssertionError):
+            test(box)
+    box.launcher.close()
+
+
+def test_a_platform_that_says_nothing_of_what_it_lacks_is_found_out():
+    class Silent(SandboxContract):
+        @staticmethod
+        def sandbox():
+            return FakeSandbox(isolation={})
+
+    with pytest.raises(AssertionError, match="these are not given, and nothing says why: devices, env, fs-read"):
+        Silent().test_its_probe_is_complete_and_repeatable()

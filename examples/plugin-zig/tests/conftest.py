@@ -73,6 +73,7 @@ def bldr_warm():
             type = "library"
             language = "zig"
             sources = ["warm.zig"]
+            flags = ["-fno-compiler-rt"]
 
             [target.warm_c]
             type = "executable"

@@ -16,6 +16,7 @@ FILES = {
         type = "library"
         language = "zig"
         sources = ["root.zig", "words.zig"]
+        flags = ["-fno-compiler-rt"]
 
         [target.words_test]
         type = "test"
