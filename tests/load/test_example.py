@@ -11,11 +11,13 @@ from msgspec import inspect
 from bldr.api import HermeticSettings
 from bldr.load.configurations import ConfigTable
 from bldr.load.externals import ExternalTable
+from bldr.load.pinned import ToolchainTable
 from bldr.load.schema import WorkspaceTable
 from bldr.load.workspace import load_workspace
-from bldr.plugins import Registry
+from bldr.plugins import LockEntry, Registry
 from bldr_cc.handler import CcHandler
 from bldr_command.handler import CommandHandler
+from bldr_javascript.npm import NpmLock
 
 EXAMPLE = Path(__file__).parents[2] / "Builderfile.example"
 FILES = Path(__file__).parent / "example"
@@ -25,6 +27,7 @@ FILES = Path(__file__).parent / "example"
 def bundled():
     registry = Registry()
     registry.add_handlers([CcHandler, CommandHandler], "bldr", "1")
+    registry.locks["npm"] = LockEntry(NpmLock(), "bldr", "1")
     return registry
 
 
@@ -39,7 +42,8 @@ def test_it_loads(workspace):
     assert [target.name for target in workspace.targets] == [
         "util", "hello", "version", "greeting", "hi", "util-test", "greeting-test", "checks",
     ]  # fmt: skip
-    assert list(workspace.externals) == ["lua", "zlib"]
+    assert list(workspace.externals) == ["lua", "zlib", "npm", "ziglang"]
+    assert list(workspace.toolchains) == ["zig"]
     assert workspace.targets[0].files["sources"] == ("src/util/util.c",)
 
 
@@ -51,6 +55,7 @@ def test_it_shows_every_key(bundled):
         "hermetic": set(data["hermetic"]).union(*(target.get("hermetic", {}) for target in targets)),
         "config": set().union(*data["config"].values()),
         "external": set().union(*data["external"].values()),
+        "toolchain": set().union(*data["toolchain"].values()),
         "target": set().union(*targets),
     }
     structs = [entry.handler.attributes(type) for (type, _), entry in bundled.handlers.items()]
@@ -58,7 +63,8 @@ def test_it_shows_every_key(bundled):
         "workspace": fields(WorkspaceTable),
         "hermetic": fields(HermeticSettings),
         "config": fields(ConfigTable),
-        "external": fields(ExternalTable) - {"lock", "format", "options"},  # what a plugin's format reads
+        "external": fields(ExternalTable),
+        "toolchain": fields(ToolchainTable),
         "target": set().union(*(fields(struct) for struct in structs)),
     }
     assert shown == known
