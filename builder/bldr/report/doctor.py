@@ -8,7 +8,6 @@ from bldr.api.sandbox import GUARANTEES, LIMITS, Level, Probe
 from bldr.inspection import DoctorReport, PluginReport, ToolchainReport
 from bldr.report.text import count, size
 
-
 _IDENTITY_DIGITS = 12
 """As many as tell two toolchains apart, to a person who compares two machines."""
 
