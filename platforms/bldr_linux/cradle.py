@@ -25,6 +25,7 @@ else:
 
 # The same numbers stand in cradle.c.
 _RUN, _AHEAD, _BIRTH, _RAN, _BORN, _MADE, _LISTENER, _STARTED, _OVER, _FAILED = range(10)
+_JOIN = -1
 _NO_VERDICT, _CPU, _MEMORY, _PROCESSES, _NOT_STARTED = range(5)
 _SOCKET_FD = 3
 _INT_BYTES, _FD_BYTES = 8, 4
@@ -226,7 +227,7 @@ class Cradle:
     def where(self, stage: int, index: int, where_last: Sequence[tuple[str, str]]) -> tuple[str, str]:
         """What a step that failed was for."""
         if index < 0:
-            return "group", "cgroup.procs"
+            return ("group", "cgroup.procs") if index == _JOIN else ("fork", "")
         return where_last[index] if stage else self._where_ahead[index]
 
     def close(self) -> None:

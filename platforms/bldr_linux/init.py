@@ -15,6 +15,7 @@ which copies no memory. What happens goes to the cell as packets on a socket tha
 from __future__ import annotations
 
 import _socket
+import errno
 import marshal
 import os
 import resource
@@ -38,6 +39,7 @@ else:
 
 _REPORT_FD, _BASE_FD = 3, 4
 _CELL_ALONE = 1
+_STREAMS = 3
 _BLOCK_BYTES = 512
 PLAN_BYTES = 1 << 16
 """The largest plan that the cell sends as a packet."""
@@ -119,6 +121,8 @@ def run_ahead(base: Base, base_fd: int, report_fd: int, prepared: Prepared, grou
         if not listens:
             _give_up_rights(base["on_violation"], prepared)
         (plan, sampled), fds = _receive_plan()
+        if len(fds) != _STREAMS:  # the kernel drops what there is no room for; what is open here is no command's
+            raise StepError("fork", "", os.strerror(errno.EMFILE), errno.EMFILE)
         for number, fd in enumerate(fds):
             os.dup2(fd, number)
             os.close(fd)

@@ -41,9 +41,10 @@
 /* The same numbers stand in cradle.py and steps.py. */
 enum { RUN, AHEAD, BIRTH, RAN, BORN, MADE, LISTENER, STARTED, OVER, FAILED };
 enum { PUT = -1, TELL = -2 };        /* steps that are no system calls */
+enum { JOIN = -1, RECEIVE = -2 };    /* what fails without being a step */
 enum { VALUE, DATA, SLOT };          /* kinds of arguments */
 enum { NO_VERDICT, CPU, MEMORY, PROCESSES, NOT_STARTED };
-enum { CELL_FD = 3, BASE_FD = 4, QUEUES_FD = 63, SLOTS = 64, DESCRIPTORS = 16 };
+enum { CELL_FD = 3, BASE_FD = 4, QUEUES_FD = 63, STREAMS = 3, SLOTS = 64, DESCRIPTORS = 16 };
 enum { PACKET_BYTES = 1 << 16, OPENING_TRIES = 10000 };
 enum { NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
@@ -182,14 +183,17 @@ static int run(struct program *program, int64_t *failed) {
     return 0;
 }
 
-static void run_or_end(struct program *program, int64_t stage) {
+static _Noreturn void fail(int64_t stage, int64_t step, int error) {
+    int64_t numbers[] = {FAILED, stage, step, error};
+    tell_numbers(numbers, sizeof numbers / sizeof *numbers, -1);
+    _exit(0);
+}
+
+static void run_or_fail(struct program *program, int64_t stage) {
     int64_t failed;
     int error = run(program, &failed);
-    if (error) {
-        int64_t numbers[] = {FAILED, stage, failed, error};
-        tell_numbers(numbers, 4, -1);
-        _exit(0);
-    }
+    if (error)
+        fail(stage, failed, error);
 }
 
 /* ---- What all processes of the sandbox use together; as sampling.py does ---- */
@@ -544,11 +548,8 @@ static void die_with_the_cell(void) {
 
 static void join_group(int group) {
     int fd = openat(group, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, "0", 1) < 0) {
-        int64_t numbers[] = {FAILED, 0, -1, errno};
-        tell_numbers(numbers, 4, -1);
-        _exit(0);
-    }
+    if (fd < 0 || write(fd, "0", 1) < 0)
+        fail(0, JOIN, errno);
     close(fd);
 }
 
@@ -557,13 +558,15 @@ static struct program *launch_packet(const int *fds, int *count, size_t length) 
     struct stat status;
     if (length > sizeof(uint64_t))
         return (struct program *)packet;
+    if (*count < 1)
+        fail(1, RECEIVE, EMFILE);
     int fd = fds[--*count];
     if (fstat(fd, &status) < 0)
-        _exit(1);
+        fail(1, RECEIVE, errno);
     void *content = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-    close(fd);
     if (content == MAP_FAILED)
-        _exit(1);
+        fail(1, RECEIVE, errno);
+    close(fd);
     return content;
 }
 
@@ -578,16 +581,18 @@ static void live(int reports, int base, int group) {
     syscall(SYSTEM_CALL_CLOSE_RANGE, BASE_FD + 1, ~0U, 0);
     prctl(PR_SET_NAME, "bldr-pid-1");
     die_with_the_cell();
-    run_or_end((struct program *)ahead, 0);
+    run_or_fail((struct program *)ahead, 0);
     size_t length = hear(fds, &count);
     if (!length)
         _exit(0); /* there is no use for this sandbox */
     struct program *program = launch_packet(fds, &count, length);
-    for (int number = 0; number < count; number++) {
+    if (count != STREAMS) /* the kernel drops what there is no room for; what is open here is no command's */
+        fail(1, RECEIVE, EMFILE);
+    for (int number = 0; number < STREAMS; number++) {
         dup2(fds[number], number);
         close(fds[number]);
     }
-    run_or_end(program, 1);
+    run_or_fail(program, 1);
     understand(&launch, (struct command *)((char *)program + program_bytes(program)));
     int status = do_command(&launch);
     clear_interprocess();
