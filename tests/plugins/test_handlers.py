@@ -143,7 +143,9 @@ class Raising:
 
 class Nonsense(Raising):
     name = "nonsense"
-    def detect(self, env): return "/usr/bin/cc"
+    def detect(self, env):
+        print("noise")
+        return "/usr/bin/cc"
 
 class Relative(Raising):
     name = "relative"
@@ -237,7 +239,8 @@ def test_a_handler_s_bug_names_plugin_target_and_remedy(odd):
         said = f"error: {WHO} {what}: {FAILED.get(how) or BROKE[how]}\nhint: report it to the authors of bldr-odd\n"
         expected[how] = (2, said)
     for how, message in DETECTED.items():
-        expected[how] = (2, f"error: {message}\nhint: report it to the authors of bldr-odd\n")
+        noise = "noise\n" if "nonsense" in how else ""  # what a detector prints goes to standard error
+        expected[how] = (2, f"{noise}error: {message}\nhint: report it to the authors of bldr-odd\n")
     answers = odd.each(*(["build", f"//:{how.replace(' ', '-')}"] for how in expected))
     given = {how: (code, err) for how, (code, _, err) in zip(expected, answers, strict=True)}
     assert {how: found for how, found in given.items() if found != expected[how]} == {}
@@ -256,6 +259,8 @@ def test_what_a_handler_prints_is_not_what_bldr_prints(odd):
     for words in (("explain", "//:talking", "--format", "json"), ("build", "--no-hermetic", "//:talking")):
         done = odd.bldr(*words)
         assert "hello" not in done.stdout
+    told = {toolchain["name"]: toolchain["description"] for toolchain in odd.doctor()["toolchains"]}
+    assert "broke its contract" in told["nonsense"]
     assert f'{WHO}, asked about "//:talking", printed to standard output: hello from the handler' in done.stderr
 
 

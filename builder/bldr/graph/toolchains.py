@@ -1,8 +1,10 @@
 """The toolchains of this machine: detected by plugins, once, and remembered while nothing they rest on has changed."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -90,7 +92,8 @@ class HostToolchains:
         origin = self._registry.origin("toolchain", name)
         hint = f"report it to the authors of {origin.distribution if origin else 'its plugin'}"
         try:
-            toolchain = detector.detect(self._env)
+            with redirect_stdout(sys.stderr):  # what it prints is no part of what a command answers
+                toolchain = detector.detect(self._env)
             check_toolchain(name, toolchain)
         except BldrError:
             raise
