@@ -64,6 +64,7 @@ func compilePackage(job Job) {
 	if (found.Name == "main") != (job.ImportPath == "main") {
 		fail("%s is package %s: a program is package main, and a library is not", job.Directory, found.Name)
 	}
+	checkImports(job, found.ImportPos)
 	own := unit{job.ImportPath, job.Directory, found.GoFiles, found.SFiles, found.EmbedPatterns}
 	compile(job, own, job.Export, job.Object)
 }
@@ -77,6 +78,8 @@ func compileTest(job Job) {
 	inside, outside := job.Output+"/inside", job.Output+"/outside"
 	tests := testMain{ImportPath: job.ImportPath, directory: job.Directory}
 	if len(plain) > 0 {
+		checkImports(job, found.ImportPos)
+		checkImports(job, found.TestImportPos)
 		patterns := append(append([]string{}, found.EmbedPatterns...), found.TestEmbedPatterns...)
 		compile(job, unit{job.ImportPath, job.Directory, plain, found.SFiles, patterns}, inside+".x", inside+".a")
 		job.Packages[job.ImportPath] = inside + ".x"
@@ -84,6 +87,7 @@ func compileTest(job Job) {
 		tests.read("_test", job.Directory, found.TestGoFiles)
 	}
 	if len(found.XTestGoFiles) > 0 {
+		checkImports(job, found.XTestImportPos)
 		name := job.ImportPath + "_test"
 		tested := unit{name, job.Directory, found.XTestGoFiles, nil, found.XTestEmbedPatterns}
 		compile(job, tested, outside+".x", outside+".a")
@@ -114,6 +118,25 @@ func sources(job Job) *build.Package {
 	found, err := context.ImportDir("./"+job.Directory, 0)
 	check(err)
 	return found
+}
+
+// checkImports says what is missing in the words of Builderfiles, where the compiler would name a file.
+func checkImports(job Job, imports map[string][]token.Position) {
+	missing := []string{}
+	for name, places := range imports {
+		if _, err := os.Stat(job.Std + "/" + name + ".a"); err == nil || name == "unsafe" || job.Packages[name] != "" {
+			continue
+		}
+		advice := "is the import_path of none of the deps"
+		if !strings.Contains(strings.Split(name, "/")[0], ".") {
+			advice += ", nor a package of the standard library that was compiled (see its packages)"
+		}
+		missing = append(missing, fmt.Sprintf("%s: %q %s", places[0], name, advice))
+	}
+	if len(missing) > 0 {
+		sort.Strings(missing)
+		fail("%s", strings.Join(missing, "\n"))
+	}
 }
 
 type unit struct {

@@ -110,6 +110,12 @@ def test_a_program_is_built_from_a_go_sum_and_a_proxy(project, mirror, go_sum):
     assert project.bldr("build", "--hermetic", "//...").ran == ["GoCompile //:app", "GoLink //:app"]
     assert project.output_of("app") == "43 false\n"
 
+    main.write_text(main.read_text().replace('"os"\n', '"os"\n\t"net/http"\n'))
+    ran = project.bldr("build", "--hermetic", "//...")
+    assert ran.exit_code == 1
+    assert 'main.go:6:2: "net/http" is the import_path of none of the deps, nor a package of the standard' in ran.output
+
+    main.write_text(main.read_text().replace('\t"net/http"\n', ""))
     main.write_text(main.read_text().replace("func main() {", "func main() {\n\tvar unused int"))
     ran = project.bldr("build", "--hermetic", "//...")
     assert ran.exit_code == 1
