@@ -99,7 +99,7 @@ class TestOutput(Event, frozen=True, kw_only=True):
 class TestFinished(Event, frozen=True, kw_only=True):
     """One attempt at one shard of one run of a test: all of them count from 1, and `shard` is 0 where there are none.
 
-    `status` is passed, failed, timeout or not_run; `attempts` is how many there were. `log`, `xml` (the test's own JUnit
+    `status` is passed, failed, timeout or not_run; `attempts` is how many there were. `log`, `xml` (its own JUnit
     file) and `outputs` (its undeclared outputs, a directory) are paths, "" where it left none.
     """
 

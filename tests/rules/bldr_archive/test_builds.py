@@ -42,9 +42,7 @@ class TestContract(HandlerContract):
         "other.txt": "other\n",
     }
     edits = (
-        Edit(
-            file="src/readme.md", old="read me", new="do read", reruns=tuple(f"Pack //:{n}" for n in FORMS.values())
-        ),
+        Edit(file="src/readme.md", old="read me", new="do read", reruns=tuple(f"Pack //:{n}" for n in FORMS.values())),
         Edit(file="other.txt", old="other", new="more", reruns=("Pack //:alone",)),
     )
 
