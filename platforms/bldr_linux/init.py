@@ -20,6 +20,7 @@ import marshal
 import os
 import resource
 import select
+import time
 
 from bldr_linux import command, landlock, seccomp, syscalls
 from bldr_linux.apply import apply, apply_in, attach, new_proc
@@ -40,6 +41,7 @@ else:
 _REPORT_FD, _BASE_FD = 3, 4
 _CELL_ALONE = 1
 _STREAMS = 3
+_SENDING_TRIES, _SENDING_PAUSE_S = 10_000, 0.001
 _BLOCK_BYTES = 512
 PLAN_BYTES = 1 << 16
 """The largest plan that the cell sends as a packet."""
@@ -233,7 +235,16 @@ def _receive_plan() -> tuple[Any, list[int]]:
 def _tell(*message: Any, fd: int = -1) -> None:
     sock = _socket.socket(fileno=_REPORT_FD)
     ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, "little"))] if fd >= 0 else []
-    sock.sendmsg([marshal.dumps(message)], ancillary)
+    data = marshal.dumps(message)
+    for tries_left in range(_SENDING_TRIES, -1, -1):
+        try:
+            sock.sendmsg([data], ancillary)
+            break
+        except OSError as error:
+            # The kernel counts what all processes of the user have on its way against this one's limit of open files.
+            if error.errno != errno.ETOOMANYREFS or not tries_left:
+                raise
+            time.sleep(_SENDING_PAUSE_S)
     sock.detach()
 
 

@@ -45,7 +45,7 @@ enum { JOIN = -1, RECEIVE = -2 };    /* what fails without being a step */
 enum { VALUE, DATA, SLOT };          /* kinds of arguments */
 enum { NO_VERDICT, CPU, MEMORY, PROCESSES, NOT_STARTED };
 enum { CELL_FD = 3, BASE_FD = 4, QUEUES_FD = 63, STREAMS = 3, SLOTS = 64, DESCRIPTORS = 16 };
-enum { PACKET_BYTES = 1 << 16, OPENING_TRIES = 10000 };
+enum { PACKET_BYTES = 1 << 16, OPENING_TRIES = 10000, SENDING_TRIES = 10000, SENDING_PAUSE_NS = 1000000 };
 enum { NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
 #define SYSTEM_CALL_OPENAT2 437
@@ -105,7 +105,15 @@ static int tell_numbers(const int64_t *numbers, int count, int fd) {
         header->cmsg_len = CMSG_LEN(sizeof fd);
         memcpy(CMSG_DATA(header), &fd, sizeof fd);
     }
-    return sendmsg(CELL_FD, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+    /* The kernel counts what all processes of the user have on its way against this one's limit of open files. */
+    const struct timespec pause = {0, SENDING_PAUSE_NS};
+    int tries = SENDING_TRIES;
+    while (sendmsg(CELL_FD, &message, MSG_NOSIGNAL) < 0) {
+        if (errno != ETOOMANYREFS || --tries == 0)
+            return -errno;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
 }
 
 static int tell(int64_t kind, int64_t first, int64_t second, int fd) {
@@ -527,7 +535,9 @@ static int do_command(struct launch *launch) {
         close(fd); /* the command's; and under its own limit there may be no other left for what follows */
     if (launch->command->announce) {
         int pidfd = (int)syscall(SYSTEM_CALL_PIDFD_OPEN, pid, 0);
-        tell(STARTED, 0, 0, pidfd);
+        int told = tell(STARTED, 0, 0, pidfd);
+        if (told < 0)
+            fail(1, RECEIVE, -told);
         close(pidfd);
         be_told(); /* a process that is reaped has no number any more that could be told */
     }
