@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket
 import os
+import resource
 import select
 
 from bldr_linux import command, init, landlock, steps, syscalls
@@ -176,7 +177,11 @@ class Cradle:
         key = (plan["cwd"], plan["umask"], plan["landlock"], plan["limits"], rights)
         known = self._last.get(key)
         if known is None:
-            limits = [command.within(init.and_attendants(limit, 2)) for limit in plan["limits"]]
+            limits = [
+                command.within(init.and_attendants(limit, 2))
+                for limit in plan["limits"]
+                if limit[0] != resource.RLIMIT_NOFILE  # the command's alone
+            ]
             filter_program = self._prepared.filter_program(self._base["on_violation"])
             known = steps.last(syscalls.MACHINE, self._base, plan, rights, limits, abi, filter_program)
             if len(self._last) >= _REMEMBERED_AT_MOST:
@@ -210,6 +215,7 @@ class Cradle:
             *(-1 if limit is None else int(limit) for limit in limits[1:]),
             int(plan["grace_s"] * _S),
             self._prepared.cpus,
+            *_open_files(plan),
         )
         head = b"".join([number.to_bytes(_INT_BYTES, "little", signed=True) for number in numbers])
         return b"".join((head, before, os.fsencode("\0".join(argv)), b"\0", after))
@@ -351,6 +357,13 @@ class Newborn:
         _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
         os.close(pidfd)
         os.waitpid(pid, 0)
+
+
+def _open_files(plan: Plan) -> tuple[int, int]:
+    """The command's limit of open files, soft and hard; -1 for unlimited."""
+    given = [limit for limit in plan["limits"] if limit[0] == resource.RLIMIT_NOFILE]
+    _, soft, hard = command.within(given[0] if given else (resource.RLIMIT_NOFILE, -1, -1))
+    return soft, hard
 
 
 def _rights(fds: Sequence[int]) -> list[tuple[int, int, bytes]]:

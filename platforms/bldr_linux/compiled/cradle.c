@@ -80,6 +80,7 @@ struct command {
     int64_t announce, candidates, arguments, variables, temporaries;
     int64_t cpu_ns, memory_bytes, processes; /* limits that are counted here; -1 for none */
     int64_t grace_ns, cpus;
+    int64_t open_files, open_files_at_most; /* -1 for unlimited */
     char strings[];
 };
 
@@ -340,13 +341,16 @@ static const char *choose(const struct launch *launch) {
 
 static pid_t start(const struct launch *launch, const char *path, int *error) {
     volatile int failed = 0;
+    const struct rlimit files = {(rlim_t)launch->command->open_files, (rlim_t)launch->command->open_files_at_most};
     sigset_t none;
     sigemptyset(&none);
     pid_t pid = vfork();
     if (pid == 0) {
         setsid();
         sigprocmask(SIG_SETMASK, &none, NULL);
-        execve(path, launch->arguments, launch->variables);
+        /* Not before: pid 1 has descriptors to send, and the kernel counts those of all the user's processes. */
+        if (setrlimit(RLIMIT_NOFILE, &files) == 0)
+            execve(path, launch->arguments, launch->variables);
         failed = errno;
         _exit(NOT_FOUND);
     }
