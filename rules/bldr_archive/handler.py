@@ -1,17 +1,22 @@
 """From an archive to its one action."""
 
 import json
+import os
 import posixpath
 import re
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from bldr.api import Action, Analysis, Artifact, Context, Executable, Files, TargetAttributes
-from bldr_archive import write_archive
 from bldr_archive.attributes import ArchiveAttributes
 
 _MODE = re.compile(r"0?[0-7]{3}")
 _ZIP_BEGINS = 315532800  # 1980: what a zip file can say
 _ENDS = 1 << 32
+
+
+# As text: what it imports (tarfile, zipfile) no build needs.
+with open(os.path.join(os.path.dirname(__file__), "write_archive.py"), encoding="utf-8") as file:
+    _SCRIPT = file.read()
 
 
 class ArchiveHandler:
@@ -50,14 +55,6 @@ class ArchiveHandler:
             toolchains=("python",),
         )
         return Analysis((action,), (Files((made,)),))
-
-
-def _script() -> str:
-    loader: Any = write_archive.__spec__.loader if write_archive.__spec__ else None
-    return str(loader.get_source(write_archive.__name__))
-
-
-_SCRIPT = _script()
 
 
 def _check(attributes: ArchiveAttributes, context: Context) -> None:

@@ -1,22 +1,16 @@
 """Lock files of Python: `pylock.toml`, which pins wheels by hash (PEP 751)."""
 
-import posixpath
-import tomllib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from packaging.pylock import Package, PackageWheel, Pylock, PylockSelectError, PylockValidationError
-
-from bldr.api import Locked, LockedTree, LockError, LockFile
-from bldr_python.distributions import describe
-from bldr_python.environment import chosen, fitting_tags, marker_environment
-
-_ALGORITHMS = ("sha256", "sha384", "sha512")
-_NO_WHEEL = "bldr installs wheels only: build one (pip wheel) and lock that, or make the sdist an external source"
+from bldr.api import Locked, LockedTree, LockFile
 
 
 class PylockFormat:
-    """Each package that is selected stands as its wheel is laid out, below its name."""
+    """Each package that is selected stands as its wheel is laid out, below its name.
+
+    Every build loads this class, and few read a lock file: what reads it is imported then.
+    """
 
     name: ClassVar[str] = "python"
     file_names: ClassVar[tuple[str, ...]] = ("pylock.toml",)
@@ -25,42 +19,11 @@ class PylockFormat:
     beside: ClassVar[tuple[str, ...]] = ()
 
     def read(self, lock: LockFile) -> tuple[Locked, ...]:
-        choice = chosen(lock)
-        try:
-            pylock = Pylock.from_dict(tomllib.loads(lock.text))
-            selected = pylock.select(
-                environment=marker_environment(lock, choice),
-                tags=fitting_tags(lock, choice),
-                extras=choice.extras,
-                dependency_groups=choice.groups,
-            )
-            return tuple(_locked(package, file, lock) for package, file in selected)
-        except tomllib.TOMLDecodeError as error:
-            raise LockError(f"it is no TOML: {error}", "lock anew") from error
-        except (PylockValidationError, PylockSelectError, ValueError) as error:
-            message = str(error)
-            hint = _NO_WHEEL if "sdist" in message else "lock anew, for the Python of the option"
-            raise LockError(message[:1].lower() + message[1:], hint) from error
+        from bldr_python.pylock import read
+
+        return read(lock)
 
     def builderfile(self, packages: tuple[Locked, ...], tree: LockedTree, lock: LockFile) -> Mapping[str, Any]:
-        environment = marker_environment(lock, chosen(lock))
-        names = tuple(package.path for package in packages)
-        return {"target": describe(names, tree, environment)}
+        from bldr_python.pylock import builderfile
 
-
-def _locked(package: Package, file: object, lock: LockFile) -> Locked:
-    name = f"{package.name} {package.version}" if package.version else str(package.name)
-    if not isinstance(file, PackageWheel):
-        raise LockError(f"{name} has no wheel that fits", _NO_WHEEL)
-    algorithm = next((name for name in _ALGORITHMS if name in file.hashes), None)
-    if algorithm is None:
-        raise LockError(f"{name} has no hash that is known", f"known are {', '.join(_ALGORITHMS)}")
-    path = posixpath.normpath(posixpath.join(posixpath.dirname(lock.path), file.path)) if file.path else ""
-    return Locked(
-        name=name,
-        urls=(f"file:{path}",) if path else (file.url,) if file.url else (),
-        digest=f"{algorithm}:{file.hashes[algorithm].lower()}",
-        path=str(package.name),
-        # An index knows its files by their SHA-256.
-        pypi=f"{package.name}=={package.version}" if not path and package.version and algorithm == "sha256" else "",
-    )
+        return builderfile(packages, tree, lock)

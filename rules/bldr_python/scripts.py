@@ -1,17 +1,17 @@
-"""The programs that actions run: modules of this package, handed over as text. They import nothing of bldr."""
+"""The programs that actions run: modules of this package, handed over as text. They import nothing of bldr.
 
-from types import ModuleType
-from typing import Any
+They are not imported here either: what they need (unittest, zipfile) no build does.
+"""
 
-from bldr_python import compile_sources, pack, run_tests, start
-
-
-def _text(module: ModuleType) -> str:
-    loader: Any = module.__spec__.loader if module.__spec__ else None
-    return str(loader.get_source(module.__name__))
+import os
 
 
-COMPILE = _text(compile_sources)
-PACK = _text(pack)
-RUN_TESTS = _text(run_tests)
-START = _text(start)
+def _text(name: str) -> str:
+    with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
+        return file.read()
+
+
+COMPILE = _text("compile_sources.py")
+PACK = _text("pack.py")
+RUN_TESTS = _text("run_tests.py")
+START = _text("start.py")
