@@ -72,7 +72,8 @@ def _find(env: Mapping[str, str]) -> str:
 def _ask(env: Mapping[str, str], command: str, name: str) -> str:
     """What `go env` says, without the settings of its user."""
     kept = {variable: env[variable] for variable in ("PATH", "GOROOT") if variable in env}
-    fixed = {"HOME": "/nonexistent", "GOENV": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOCACHE": "/nonexistent"}
+    # No HOME: newer ones put their telemetry there, and make it for that.
+    fixed = {"GOENV": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOCACHE": "/nonexistent", "GOPATH": "/nonexistent"}
     argv = (command, "env", name)
     try:
         done = subprocess.run(

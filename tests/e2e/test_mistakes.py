@@ -235,7 +235,7 @@ def test_a_builderfile_without_a_workspace_is_not_to_be_replaced(project, tmp_pa
 
 
 def test_a_report_that_cannot_be_written_is_said_before_anything_runs(c_project):
-    for path in (".", "/nonexistent/x.xml"):
+    for path in (".", "no/such/directory/x.xml"):
         tested = c_project.bldr("test", "--hermetic", "--junit", path)
         assert tested.exit_code == 2, tested
         assert "cannot write test results to" in tested.stderr

@@ -134,7 +134,8 @@ def test_a_removed_source_that_is_named(project):
 def test_an_execute_bit(project):
     project.until_quick()
     (project.root / "two.txt").chmod(0o755)
-    assert project.build().counts == "done: 1 ran, 1 cached"
+    ran = project.build()
+    assert ran.counts == "done: 1 ran, 1 cached", ran
 
 
 def test_replaced_by_a_link(project):
