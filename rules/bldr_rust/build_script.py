@@ -29,7 +29,7 @@ END { for (name in values) print "export CARGO_CFG_" toupper(name) "='" values[n
 """
 
 # The protocol of https://doc.rust-lang.org/cargo/reference/build-scripts.html
-_SAID_TO_FILES = r"""
+SAID_TO_FILES = r"""
 BEGIN { printf "" >arguments; printf "" >environment }
 /^cargo::?/ {
     line = $0
@@ -42,7 +42,17 @@ BEGIN { printf "" >arguments; printf "" >environment }
     else if (key == "rustc-link-lib") print "-l\n" value >arguments
     else if (key == "rustc-link-search") print "-L\n" value >arguments
     else if (key ~ /^rustc-(link-arg|cdylib-link-arg)(-bins)?$/) print "-Clink-arg=" value >arguments
-    else if (key == "rustc-flags") { n = split(value, words, / +/); for (i = 1; i <= n; i++) print words[i] >arguments }
+    else if (key == "rustc-flags") {
+        n = split(value, words)
+        for (i = 1; i <= n; i++) {
+            if (words[i] ~ /^-[lL]$/ && i < n) print words[i++] >arguments
+            else if (words[i] !~ /^-[lL]./) {
+                print "error: rustc-flags may say -l and -L only, and not: " words[i] >"/dev/stderr"
+                failed = 1
+            }
+            print words[i] >arguments
+        }
+    }
     else if (key == "rustc-env") {
         at = index(value, "=")
         text = substr(value, at + 1)
@@ -81,7 +91,7 @@ def build_script(attributes: AnyRustAttributes, context: Context) -> tuple[tuple
             **_environment(attributes, context),
             "OUT_DIR": f"{TREE_ROOT}/{script.directory.path}",
             "CFG_TO_VARIABLES": _CFG_TO_VARIABLES,
-            "SAID_TO_FILES": _SAID_TO_FILES,
+            "SAID_TO_FILES": SAID_TO_FILES,
         },
         toolchains=("shell", "rust", "cc"),
     )

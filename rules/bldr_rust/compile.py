@@ -9,7 +9,7 @@ from bldr_rust.crates import crate_name, disambiguator, manifest_directory
 from bldr_rust.providers import Deps, first_of_each
 
 _ARGUMENTS_MAX_BYTES = 32 * 1024  # longer lists go through a parameter file
-_MACHINE_FLAGS = ("target-cpu=native",)
+_MACHINE_FLAGS = ("target-cpu=native", "tune-cpu=native")
 _MODES = {
     "default": (),
     "debug": ("-Cdebuginfo=2",),
@@ -88,12 +88,12 @@ def _identity(crate: Crate, attributes: AnyRustAttributes, context: Context) -> 
 
 def _settings(attributes: AnyRustAttributes, context: Context) -> tuple[str, ...]:
     configuration = context.configuration
-    for flag in attributes.flags:
-        if any(word in flag for word in _MACHINE_FLAGS):
+    for flag in (*attributes.flags, *configuration.flags_of("rust")):
+        if any(word in flag.replace("_", "-") for word in _MACHINE_FLAGS):  # rustc takes both spellings
             context.fail(
                 f'"{flag}" makes the result depend on the machine that builds',
                 'name the processor: "-Ctarget-cpu=x86-64-v2"',
-                "flags",
+                "flags" if flag in attributes.flags else "",
             )
     return (
         *_MODES[configuration.mode],

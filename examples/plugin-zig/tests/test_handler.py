@@ -56,6 +56,7 @@ def test_the_root_is_the_one_that_is_named_or_the_usual_one(sources, root, chose
         ({"sources": ["a.zig", "b.zig"]}, "which source is the root", "sources"),
         ({"sources": ["a.zig"], "root": "b.zig"}, '"b.zig" is not among the sources', "root"),
         ({"sources": ["a.zig"], "flags": ("-mcpu=native",)}, "depend on the machine", "flags"),
+        ({"sources": ["a.zig"], "flags": ("-mcpu", "native+avx")}, "depend on the machine", "flags"),
     ],
 )
 def test_what_cannot_be_built_is_refused(more, message, attribute):

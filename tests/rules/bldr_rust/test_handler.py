@@ -1,9 +1,12 @@
 """What becomes of targets of Rust: command lines to the letter, what dependents learn, and what is refused."""
 
+import subprocess
+
 import pytest
 
 from bldr.api import CcInfo, Configuration, Executable, Files, TargetError, TestInfo
 from bldr.testing import FakeContext, analyze, fake_toolchain
+from bldr_rust.build_script import SAID_TO_FILES
 from bldr_rust.handler import RustHandler
 from bldr_rust.providers import RustInfo
 
@@ -87,6 +90,34 @@ def test_the_mode_and_flags_of_a_configuration(analyze):
     table = {"type": "library", "flags": ["-Copt-level=2"]}
     (action,) = analyze("//:a", table, files={"sources": ["a.rs"]}, configuration=configuration).actions
     assert action.argv[-4:] == ("-Copt-level=3", "-Cpanic=abort", "-Copt-level=2", "a.rs")
+
+
+@pytest.mark.parametrize("flags", [("-Ctarget-cpu=native",), ("-C", "target-cpu=native"), ("-Ztune_cpu=native",)])
+def test_a_configuration_does_not_ask_for_the_processor_of_this_machine(analyze, flags):
+    configuration = Configuration(name="fast", flags={"rust": flags})
+    with pytest.raises(TargetError, match="depend on the machine"):
+        analyze("//:a", {"type": "library"}, files={"sources": ["a.rs"]}, configuration=configuration)
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments"),
+    [
+        ("-l one -L  native=two", "-l\none\n-L\nnative=two\n"),
+        ("-lone -Lnative=two", "-lone\n-Lnative=two\n"),
+        ("-l one -Ctarget-cpu=native", None),
+        ("-C target-cpu=native", None),
+        ("-l", None),
+    ],
+)
+def test_flags_of_a_build_script_name_libraries_only(tmp_path, said, arguments):
+    """As with cargo: all else is for whoever writes the target."""
+    (tmp_path / "said").write_text(f"cargo:rustc-flags={said}\n")
+    words = ("-v", "arguments=arguments", "-v", "environment=environment", SAID_TO_FILES, "said")
+    done = subprocess.run(["awk", *words], cwd=tmp_path, capture_output=True, text=True)
+    if arguments is None:
+        assert done.returncode == 1 and "error: rustc-flags may say -l and -L only, and not: -" in done.stderr
+    else:
+        assert (done.returncode, (tmp_path / "arguments").read_text()) == (0, arguments), done
 
 
 def test_a_macro_ends_what_it_was_made_of(analyze, words):

@@ -95,10 +95,11 @@ def _compile(
     context: Context,
 ) -> Action:
     flags = (*context.configuration.flags_of(LANGUAGE), *attributes.flags)
-    for flag in flags:
-        if flag.startswith(_OF_THIS_MACHINE):
+    for before, flag in zip(("", *flags), flags, strict=False):
+        said = f"{before}={flag}" if before == "-mcpu" else flag  # zig takes both spellings
+        if said.startswith(_OF_THIS_MACHINE):
             context.fail(
-                f'the flag "{flag}" would make the result depend on the machine that builds', "take it out", "flags"
+                f'the flag "{said}" would make the result depend on the machine that builds', "take it out", "flags"
             )
     modules: list[str] = []
     for at, module in enumerate(info.modules):
