@@ -174,7 +174,8 @@ def _use_bytecode(directories: list[str]) -> None:
                 if not place:
                     place = os.path.dirname(cached)
                     os.makedirs(place, exist_ok=True)
-                os.symlink(os.path.abspath(compiled), cached)
+                if not os.path.lexists(cached):  # several libraries may hold one source; the first counts
+                    os.symlink(os.path.abspath(compiled), cached)
 
 
 def _pytest(spec: dict[str, Any], arguments: list[str], shard: Shard) -> int:

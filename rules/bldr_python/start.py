@@ -29,6 +29,7 @@ def start(told: dict[str, Any]) -> None:
 
 def _run(name: str) -> None:
     """Runs a module as `python -m` does, but leaves `sys.argv` as it is: a program is known by its own name."""
+    sys.modules.pop("__main__", None)  # this file; it would be what a module of that name is found to be
     spec = importlib.util.find_spec(name)
     loader: Any = spec.loader if spec else None
     if spec is None or loader is None:

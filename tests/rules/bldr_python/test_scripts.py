@@ -99,6 +99,15 @@ def test_an_entry_point_is_called(here):
     assert (done.returncode, done.stderr) == (1, "ended\n")
 
 
+def test_a_program_may_be_called_main_itself(here):
+    """As the starter of every packed program is, which must not find itself."""
+    top = here({"src/__main__.py": "import sys\nprint(__name__, __file__, sys.modules['__main__'].__spec__.origin)\n"})
+    made = packed(top, "__main__", files=["src/__main__.py"])
+    done = python(made)
+    path = f"{made}/.tree/src/__main__.py"
+    assert done.stdout == f"__main__ {path} {path}\n", done.stderr
+
+
 def test_what_holds_native_libraries_is_unpacked_once(here):
     top = here({"src/app.py": "import os\nprint(os.path.dirname(__file__))\n", "src/x.so.1": "no library"})
     made = packed(top, "app", files=["src/app.py", "src/x.so.1"])
@@ -181,6 +190,15 @@ def test_unittest_reports_each_case(here):
     assert (suite["tests"], suite["failures"], suite["errors"], suite["skipped"]) == ("8", "2", "3", "2")
 
 
+FOUND = """
+import lib, os, unittest
+
+class Found(unittest.TestCase):
+    def test_place(self):
+        self.assertEqual(os.readlink(lib.__cached__), os.path.abspath("one/lib.pyc"))
+"""
+
+
 @pytest.mark.parametrize("framework", ["unittest", "pytest"])
 def test_filters_and_shards(here, framework):
     cases = "".join(f"    def test_{letter}(self):\n        pass\n" for letter in "abcde")
@@ -217,3 +235,10 @@ def test_bytecode_is_used_and_a_test_that_leaves_is_noticed(here):
     done = run_test("unittest", ["test_it"], bytecode=["bytes"], TEST_PREMATURE_EXIT_FILE="premature", TMPDIR=str(top))
     assert (done.stdout, done.returncode) == ("1\n", 5)
     assert not (top / "premature").exists()
+
+
+def test_two_libraries_may_hold_one_source(here):
+    here({"lib.py": "x = 1\n", "sources": "lib.py\n", "test_it.py": FOUND})
+    assert [compiled(directory).returncode for directory in ("one", "two")] == [0, 0]
+    done = run_test("unittest", ["test_it"], bytecode=["one", "two"])
+    assert done.returncode == 0, done.stderr
