@@ -84,6 +84,41 @@ def test_failures_are_known_by_their_tags(project: Project):
     project.bldr("query", "deps(").assert_failed("error")
 
 
+def test_a_test_is_as_good_as_its_worst_shard_and_its_last_attempt(project: Project, tmp_path):
+    tried = tmp_path / "tried"
+    project.write(
+        "Builderfile",
+        f"""
+        [target.shared]
+        type = "test"
+        shard_count = 2
+        command = 'touch "$TEST_SHARD_STATUS_FILE"; echo "share $TEST_SHARD_INDEX"; test "$TEST_SHARD_INDEX" = 1'
+
+        [target.late]
+        type = "test"
+        flaky = true
+        command = 'test -e {tried} || {{ touch {tried}; echo not yet; exit 1; }}'
+        [target.late.hermetic]
+        enabled = false
+
+        [target.made]
+        type = "command"
+        outputs = ["made"]
+        command = "exit 1"
+
+        [target.needy]
+        type = "test"
+        sources = [":made"]
+        command = "true"
+        """,
+    )
+    late = project.test("//:late").assert_passed("//:late").assert_passed()
+    assert (late.tests, late.failures) == ({"//:late": "flaky"}, ())
+    ran = project.test("--keep-going").assert_failed("test", "share 0", label="//:shared")
+    assert ran.tests == {"//:late": "passed", "//:needy": "not_built", "//:shared": "failed"}
+    assert "share 1" not in "".join(failure.text for failure in ran.failures)
+
+
 def test_the_environment_of_the_test_does_not_leak(tmp_path, monkeypatch):
     monkeypatch.setenv("BUILDER_HERMETIC", "nonsense")
     monkeypatch.setenv("BLDR_CACHE_DIR", "/proc/nonsense")

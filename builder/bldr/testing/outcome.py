@@ -64,8 +64,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tests(self) -> dict[str, str]:
-        """The status of every test by label: passed, failed, timeout or not_run."""
-        return {event["label"]: event["status"] for event in self._of("test_finished")}
+        """The status of every test by label, with all its shards, runs and attempts: passed, flaky (passed, but not at
+        the first attempt), failed, timeout, not_run or not_built."""
+        return {event["label"]: event["status"] for event in self._of("test_summary")}
 
     @property
     def outputs(self) -> dict[str, tuple[str, ...]]:
@@ -79,7 +80,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """All that went wrong, in the order in which it was told."""
+        """All that went wrong, in the order in which it was told; no attempt at a test that passed at a later one."""
         return tuple(self._failures())
 
     def path_of(self, label: str, name: str = "") -> str:
@@ -118,10 +119,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return self
 
     def assert_passed(self, *labels: str) -> "Outcome":
-        """The command succeeded, and so did these tests; without labels all tests, of which there is one at least."""
+        """The command succeeded, and so did these tests, at the first attempt or a later one; without labels all tests,
+        of which there is one at least."""
         self.assert_ok()
         tests = self.tests
-        wrong = [label for label in labels or tests if tests.get(label) != "passed"]
+        wrong = [label for label in labels or tests if tests.get(label) not in ("passed", "flaky")]
         if wrong or not tests:
             self._complain(f"expected to pass: {', '.join(wrong) or 'a test'}")
         return self
@@ -170,11 +172,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted(f"{event['mnemonic']} {event['label']}" for event in found))
 
     def _failures(self) -> Iterator[Failure]:
+        passed = {_part(event) for event in self._of("test_finished") if event["status"] == "passed"}
         for event in self.events:
             kind = event["event"]
             if kind == "action_finished" and event["status"] != "ok" and event["mnemonic"] != _LAUNCH_MNEMONIC:
                 yield Failure(event["status"], event["label"], _said(event))
-            elif kind == "test_finished" and event["status"] != "passed":
+            elif kind == "test_finished" and _part(event) not in passed:
                 yield Failure("test", event["label"], f"{event['status']}: {_said(event)}")
             elif kind == "error":
                 place = f"{event['file']}:{event['line']}: " if event["file"] else ""
@@ -200,6 +203,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(lines)
 
     __str__ = __repr__
+
+
+def _part(test_finished: dict[str, Any]) -> tuple[str, int, int]:
+    """What is attempted again where it failed: one shard of one run of a test."""
+    return test_finished["label"], test_finished["run"], test_finished["shard"]
 
 
 def _said(event: dict[str, Any]) -> str:
