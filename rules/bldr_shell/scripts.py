@@ -14,7 +14,8 @@ ASSEMBLE = """\
 # LAUNCHER becomes PROGRAM.
 set -eu
 main=$1 program=$2
-IFS= read -r line <"$main" || [ -n "$line" ]
+line=
+IFS= read -r line <"$main" || :  # an empty file, or one line without an end
 case $line in
 '#!'*) ;;
 *)
@@ -57,13 +58,14 @@ RUN_TEST = """\
 script=$1
 shift
 case $script in /*) ;; *) script=./$script ;; esac
-IFS= read -r line <"$script" || [ -n "$line" ]
+IFS= read -r line <"$script"
 case $line in
-'#!'*)
-    # as the kernel does it: the words of the line, then the script
-    set -f
-    exec ${line#??} "$script" "$@"
-    ;;
+'#!'*) ;;
+*) exec sh "$script" "$@" ;;
 esac
-exec sh "$script" "$@"
+# as the kernel does it: a program, all the rest of the line as one argument, then the script
+read -r program argument <<END
+${line#??}
+END
+exec "${program:-sh}" ${argument:+"$argument"} "$script" "$@"
 """
