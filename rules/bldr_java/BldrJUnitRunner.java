@@ -74,18 +74,16 @@ public final class BldrJUnitRunner implements TestExecutionListener {
                     || pattern.matcher(place(descriptor.getSource().get())).find()));
         }
         int[] counted = {0};
-        if (shards > 1) {
-            request.filters((PostDiscoveryFilter) descriptor -> FilterResult.includedIf(
-                !descriptor.getSource().filter(MethodSource.class::isInstance).isPresent()
-                    || counted[0]++ % shards == shard));
-        }
+        request.filters((PostDiscoveryFilter) descriptor -> FilterResult.includedIf(
+            !descriptor.getSource().filter(MethodSource.class::isInstance).isPresent()
+                || counted[0]++ % shards == shard));
         BldrJUnitRunner runner = new BldrJUnitRunner();
         LauncherDiscoveryRequest built = request.build();
         Launcher launcher = LauncherFactory.create();
         launcher.execute(built, runner);
         System.out.flush();
         boolean failed = runner.report(System.getenv("XML_OUTPUT_FILE"));
-        if (runner.cases.isEmpty() && shards <= 1) {
+        if (runner.cases.isEmpty() && counted[0] == 0) {
             System.err.println(only == null ? "there are no tests" : "no test fits \"" + only + "\"");
             failed = true;
         }

@@ -11,15 +11,19 @@ QUICK_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 """For programs that run for a second: less time is spent on making them fast."""
 _DATE = "1980-01-01T00:00:02Z"  # the first that an archive can hold whatever the time zone is
 _COMPILE = """\
-jar=$1 sources=$2 resources=$3
-shift 3
-classes=$jar.classes
+jar=$1 sources=$2 directories=$3 resources=$4
+shift 4
+classes=$jar.classes all=$jar.all
 mkdir "$classes"
-test ! -s "$sources" || javac -d "$classes" "$@" "@$sources"
+cat "$sources" > "$all"
+while IFS= read -r directory; do
+    find "$directory" -name '*.java' | LC_ALL=C sort | sed 's/.*/"&"/' >> "$all"
+done < "$directories"
+test ! -s "$all" || javac -d "$classes" "$@" "@$all"
 tab=$(printf '\\t')
 while IFS=$tab read -r from to; do
     mkdir -p "$(dirname "$classes/$to")"
-    cp "$from" "$classes/$to"
+    cp -RL -- "$from" "$classes/$to"
 done < "$resources"
 jar --create --date=DATE --file "$jar" -C "$classes" .
 """.replace("DATE", _DATE)
@@ -57,6 +61,10 @@ chmod 755 "$program"
 """.replace("DATE", _DATE)
 
 
+# Where it really stands: it may be run through a link, and then what it needs is not beside that.
+_SELF = 'self=$(readlink -f -- "$0" 2>/dev/null) || self=$0\n'
+
+
 def compile_jar(
     attributes: AnyJavaAttributes, info: JavaInfo, context: Context, made: tuple[tuple[str, str], ...] = ()
 ) -> Action | None:
@@ -66,15 +74,17 @@ def compile_jar(
     """
     sources, resources = context.files("sources"), context.files("resources")
     for source in sources:
-        if not source.path.endswith(".java"):
+        if not source.is_directory and not source.path.endswith(".java"):
             context.fail(f'"{source.path}" is no source of Java', "other files are resources or data", "sources")
     if not sources and not resources and not made:
         return None
     jar = context.declare_file(f"{context.label.name}.jar")
     processors = info_of_deps(context, "processors")
-    listed = "\n".join(_quoted(path) for path in (*(source.path for source in sources), *(path for path, _ in made)))
+    files = [source.path for source in sources if not source.is_directory] + [path for path, _ in made]
+    listed = "".join(f"{_quoted(path)}\n" for path in files)
+    directories = "".join(f"{source.path}\n" for source in sources if source.is_directory)
     copied = "".join(f"{file.path}\t{_place(file, attributes, context)}\n" for file in resources)
-    arguments, to_copy = f"{jar.path}.sources", f"{jar.path}.resources"
+    arguments, to_search, to_copy = f"{jar.path}.sources", f"{jar.path}.directories", f"{jar.path}.resources"
     return Action(
         argv=(
             "sh",
@@ -83,6 +93,7 @@ def compile_jar(
             "sh",
             jar.path,
             arguments,
+            to_search,
             to_copy,
             *_flags(attributes, info, processors, context),
         ),
@@ -90,7 +101,7 @@ def compile_jar(
         outputs=(jar,),
         mnemonic="Javac",
         message=f"Compiling {context.label}",
-        files=(*made, (arguments, listed), (to_copy, copied)),
+        files=(*made, (arguments, listed), (to_search, directories), (to_copy, copied)),
         toolchains=TOOLCHAINS,
     )
 
@@ -98,7 +109,7 @@ def compile_jar(
 def merge_jars(attributes: JavaExecutableAttributes, info: JavaInfo, context: Context) -> Action:
     """The action that makes a program out of jars: a script with a jar at its end, which both can be read as such."""
     program = context.declare_file(context.label.name)
-    start = f'exec java {_joined(attributes.jvm_flags)}{_library_path(program, info)}-jar "$0" "$@"'
+    start = f'{_SELF}exec java {_joined(attributes.jvm_flags)}{_library_path(program, info)}-jar "$self" "$@"'
     return Action(
         argv=("sh", "-euc", _MERGE, "sh", program.path, attributes.main_class, start, *(jar.path for jar in info.jars)),
         inputs=info.jars,
@@ -121,7 +132,7 @@ def _library_path(program: Artifact, info: JavaInfo) -> str:
     directories = dict.fromkeys(posixpath.relpath(posixpath.dirname(item.path), own or ".") for item in info.native)
     if not directories:
         return ""
-    path = ":".join(f"${{0%/*}}/{directory}" for directory in directories)
+    path = ":".join(f"${{self%/*}}/{directory}" for directory in directories)
     return f'-Djava.library.path="{path}" '
 
 

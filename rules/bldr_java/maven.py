@@ -15,6 +15,7 @@ _NO_CODE = ("sources", "javadoc")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _VERSION = "2"
+_AGAIN = "pin the artifacts again"
 
 
 class _Jar(NamedTuple):
@@ -59,7 +60,7 @@ class MavenLock:
             addresses = [mirror] if mirror else []
             addresses += [address for address, keys in repositories.items() if jar.key in keys]
             if not addresses:
-                raise LockError(f'no repository has "{jar.key}"', "pin the artifacts again")
+                raise LockError(f'no repository has "{jar.key}"', _AGAIN)
             packages.append(
                 Locked(
                     name=f"{jar.key} {jar.version}",
@@ -78,6 +79,8 @@ class MavenLock:
         jars = {jar.key: jar for jar in _jars(content)}
         targets: dict[str, Any] = {}
         for key, jar in jars.items():
+            if jar.target in targets:
+                raise LockError(f'two artifacts would be the target "{jar.target}", one of them "{key}"', _AGAIN)
             needed = [jars[name].target for name in dependencies.get(key, ()) if name in jars]
             targets[jar.target] = {
                 "type": "library",
@@ -93,7 +96,7 @@ def _parsed(lock: LockFile) -> dict[str, Any]:
     try:
         content = json.loads(lock.text)
     except ValueError as error:
-        raise LockError(f"it is no JSON: {error}", "pin the artifacts again") from error
+        raise LockError(f"it is no JSON: {error}", _AGAIN) from error
     if not isinstance(content, dict) or content.get("version") != _VERSION:
         raise LockError(
             f"it is no lock file of version {_VERSION}", "pin the artifacts with rules_jvm_external 5.0 or newer"
@@ -104,7 +107,7 @@ def _parsed(lock: LockFile) -> dict[str, Any]:
 def _table(content: dict[str, Any], name: str) -> dict[str, Any]:
     table = content.get(name, {})
     if not isinstance(table, dict):
-        raise LockError(f'"{name}" is no object', "pin the artifacts again")
+        raise LockError(f'"{name}" is no object', _AGAIN)
     return table
 
 
@@ -120,7 +123,7 @@ def _jars(content: dict[str, Any]) -> list[_Jar]:
         parts = key.split(":")
         version = artifact.get("version") if isinstance(artifact, dict) else None
         if len(parts) < 2 or not isinstance(version, str) or not all((*parts, version)):
-            raise LockError(f'"{key}" is no artifact with a version', "pin the artifacts again")
+            raise LockError(f'"{key}" is no artifact with a version', _AGAIN)
         if len(parts) > 2 and parts[2] != "jar":
             continue  # a list of versions (pom), or what is for another kind of machine
         shasums = _table(artifact, "shasums")

@@ -22,7 +22,7 @@ class JavaDetector:
     environment = ("JAVA_HOME", "PATH")
 
     def detect(self, env: Mapping[str, str]) -> Toolchain:
-        home = _home(env)
+        home, found = _home(env)
         version = _version(home)
         executables = {name: os.path.join(home, "bin", name) for name in _PROGRAMS}
         for path in executables.values():
@@ -43,24 +43,29 @@ class JavaDetector:
             roots=roots,
             attributes={"version": version},
             identity=content.identity,
-            sentinels=(*files, *content.directories, *env.get("PATH", os.defpath).split(":")),
+            sentinels=(found, *files, *content.directories, *_directories(env)),
         )
 
 
-def _home(env: Mapping[str, str]) -> str:
+def _directories(env: Mapping[str, str]) -> list[str]:
+    return [path for path in env.get("PATH", os.defpath).split(":") if os.path.isabs(path)]
+
+
+def _home(env: Mapping[str, str]) -> tuple[str, str]:
+    """The kit's directory, and the path by which it was found: a link that may come to lead elsewhere."""
     if named := env.get("JAVA_HOME"):
         home = os.path.realpath(named)
         if not os.path.isfile(os.path.join(home, "bin", "javac")):
             raise ToolchainError(
                 f'JAVA_HOME is "{named}", where there is no bin/javac', "name a development kit, or unset it"
             )
-        return home
-    for directory in env.get("PATH", os.defpath).split(":"):
+        return home, os.path.abspath(named)
+    for directory in _directories(env):
         path = os.path.join(directory, "javac")
-        if os.path.isabs(path) and os.access(path, os.X_OK):
+        if os.path.isfile(path) and os.access(path, os.X_OK):
             home = os.path.dirname(os.path.dirname(os.path.realpath(path)))
             if os.path.isfile(os.path.join(home, "lib", "modules")):
-                return home
+                return home, path
     raise ToolchainError(
         "there is no javac on the PATH",
         "install a development kit (Debian and Ubuntu: apt-get install default-jdk-headless), or set JAVA_HOME",

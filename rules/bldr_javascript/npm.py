@@ -104,6 +104,11 @@ def _packages(lock: LockFile) -> list[_Package]:
         raise LockError("it is no package-lock.json of version 2 or 3", "write it with npm 7 or newer")
     found = []
     for path, table in sorted(content.get("packages", {}).items()):
+        if f"/{_MODULES}" in path and not path.startswith(_MODULES):
+            member = path.partition(f"/{_MODULES}")[0]
+            raise LockError(
+                f'"{path}" is a package of "{member}" alone', "give all members of the workspace one version"
+            )
         if not path.startswith(_MODULES) or table.get("link") or table.get("inBundle"):
             continue  # the workspace's own, or part of another package's archive
         name = table.get("name") or path.rpartition(_MODULES)[2]

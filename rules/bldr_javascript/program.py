@@ -12,11 +12,11 @@ modules=$1 program=$2
 shift 2
 test -z "$modules" || ln -s "$modules" node_modules
 node "$@" --outfile="$program.js"
-{ printf '#!/usr/bin/env node\\n'; cat "$program.js"; } > "$program"
+{ printf '#!/usr/bin/env node\\n'; sed '1{/^#!/d;}' "$program.js"; } > "$program"
 chmod 755 "$program"
 """
 _COLLECT = """\
-modules=$1 program=$2 main=$3 list=$4
+modules=$1 program=$2 start=$3 list=$4
 app=$program.app
 while read -r file; do
     case $modules:$file in
@@ -24,9 +24,9 @@ while read -r file; do
     *) place=$app/$file ;;
     esac
     mkdir -p "${place%/*}"
-    cp "$file" "$place"
+    cp -RL -- "$file" "$place"
 done < "$list"
-printf '#!/bin/sh\\nexec node "${0%%/*}/%s/%s" "$@"\\n' "${app##*/}" "$main" > "$program"
+printf '#!/bin/sh\\n%s\\n' "$start" > "$program"
 chmod 755 "$program"
 """
 
@@ -62,8 +62,11 @@ def collect(main: Artifact, info: ModuleInfo, context: Context) -> Action:
             context.fail(f'"{file.path}" cannot be listed', "give it another name, or name a bundler", "sources")
     listing = f"{program.path}.list"
     modules = info.node_modules[0] if info.node_modules else ""
+    # It may be run through a link, and then what it needs is not beside that.
+    start = f'''self=$(readlink -f -- "$0" 2>/dev/null) || self=$0
+exec node "${{self%/*}}"/{_quoted(f"{posixpath.basename(directory.path)}/{main.path}")} "$@"'''
     return Action(
-        argv=("sh", "-euc", _COLLECT, "sh", modules, program.path, main.path, listing),
+        argv=("sh", "-euc", _COLLECT, "sh", modules, program.path, start, listing),
         inputs=info.files,
         outputs=(program, directory),
         mnemonic="Collect",
@@ -88,3 +91,8 @@ def main_module(attributes: ProgramAttributes, modules: tuple[Artifact, ...], co
             f"there are {len(runnable)} modules that the program could begin with", "say which: main = ...", "main"
         )
     return runnable[0]
+
+
+def _quoted(text: str) -> str:
+    """One word of a shell."""
+    return "'" + text.replace("'", "'\\''") + "'"

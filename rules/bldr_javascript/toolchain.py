@@ -22,11 +22,12 @@ class NodeDetector:
     """The `node` on PATH; what stands there may be a script that chooses one, so it is asked who it is."""
 
     name = "node"
-    environment = ("PATH",)
+    environment = ("PATH", "HOME")
 
     def detect(self, env: Mapping[str, str]) -> Toolchain:
         directories = [path for path in env.get("PATH", os.defpath).split(":") if os.path.isabs(path)]
-        found = next((path for name in directories if os.access(path := os.path.join(name, "node"), os.X_OK)), None)
+        candidates = (os.path.join(directory, "node") for directory in directories)
+        found = next((path for path in candidates if os.path.isfile(path) and os.access(path, os.X_OK)), None)
         if found is None:
             raise ToolchainError(
                 "there is no node on the PATH",
@@ -48,21 +49,24 @@ class NodeDetector:
             roots=roots,
             attributes={"version": version},
             identity=content.identity,
-            sentinels=(*loaded.files, *content.directories, *directories),
+            sentinels=(found, *loaded.files, *content.directories, *directories),
         )
 
 
 def _ask(path: str, env: Mapping[str, str]) -> tuple[str, str, list[str]]:
     """The version, the interpreter's real path, and built-in modules that are files."""
-    asked = {name: env[name] for name in ("PATH", "HOME") if name in env}
+    asked = {name: env[name] for name in NodeDetector.environment if name in env}
     try:
         ran = subprocess.run(
-            [path, "-e", _ASK], env=asked, capture_output=True, check=True, timeout=_ANSWER_S, stdin=subprocess.DEVNULL
+            [path, "-e", _ASK], env=asked, cwd="/", capture_output=True, timeout=_ANSWER_S, stdin=subprocess.DEVNULL
         )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolchainError(f'"{path}" cannot be run: {error}', "put a working node on PATH") from error
+    try:
         answer: Any = json.loads(ran.stdout)
         version, program, builtins = answer
         return version.removeprefix("v"), os.path.realpath(program), list(builtins)
-    except (OSError, ValueError, TypeError, subprocess.SubprocessError) as error:
-        raise ToolchainError(
-            f'"{path}" does not say which version it is: {error}', "name a working one on PATH"
-        ) from error
+    except (ValueError, TypeError, AttributeError) as error:
+        said = next(iter(os.fsdecode(ran.stderr).splitlines()), f"exit code {ran.returncode}")
+        hint = "put a working node on PATH"
+        raise ToolchainError(f'"{path}" does not say which version it is: {said}', hint) from error

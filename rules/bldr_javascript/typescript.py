@@ -36,8 +36,9 @@ def compile_modules(attributes: AnyAttributes, info: ModuleInfo, context: Contex
     extended = context.files("tsconfig")
     text = json.dumps(_settings(settings, compiled, extended, info, context), indent=1)
     tsc = package_file("typescript/lib/tsc.js", visible, context, "compiler")
+    flags = (*context.configuration.flags_of("typescript"), *attributes.flags)
     return Action(
-        argv=in_tree(visible, (tsc, "-p", settings, *attributes.flags)),
+        argv=in_tree(visible, (tsc, "-p", settings, *flags)),
         inputs=tuple(dict.fromkeys((*sources, *extended, *visible.files))),
         outputs=outputs,
         mnemonic="TypeScript",

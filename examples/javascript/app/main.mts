@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { lines } from "../table/table.mjs";
 
 const counts = new Map<string, number>();

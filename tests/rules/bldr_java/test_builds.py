@@ -147,6 +147,11 @@ class TestContract(HandlerContract):
 
 def test_a_program_runs_alone_with_the_services_of_all_jars(project, tmp_path):
     library = """
+        [target.mark]
+        type = "command"
+        outputs = ["generated/"]
+        command = "mkdir -p $OUT; echo 'interface Mark { String END = \\"!\\"; }' > $OUT/Mark.java"
+
         [target.greeter]
         type = "library"
         language = "java"
@@ -155,7 +160,7 @@ def test_a_program_runs_alone_with_the_services_of_all_jars(project, tmp_path):
         [target.app]
         type = "executable"
         language = "java"
-        sources = ["Main.java"]
+        sources = ["Main.java", ":mark"]
         main_class = "Main"
         deps = [":one", ":two"]
         jvm_flags = ["-Dmark=a b's"]
@@ -185,7 +190,7 @@ def test_a_program_runs_alone_with_the_services_of_all_jars(project, tmp_path):
         public class Main {
             public static void main(String[] arguments) {
                 for (Greeter greeter : ServiceLoader.load(Greeter.class)) {
-                    System.out.println(greeter.greet(arguments[0]) + System.getProperty("mark"));
+                    System.out.println(greeter.greet(arguments[0]) + System.getProperty("mark") + Mark.END);
                 }
             }
         }
@@ -195,11 +200,11 @@ def test_a_program_runs_alone_with_the_services_of_all_jars(project, tmp_path):
     alone = shutil.copy(project.out("app"), tmp_path / "elsewhere")
     shutil.rmtree(project.root)
     ran = subprocess.run([alone, "says"], capture_output=True, text=True, check=True)
-    assert ran.stdout == "one saysa b's\ntwo saysa b's\n"
+    assert ran.stdout == "one saysa b's!\ntwo saysa b's!\n"
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc here")
-def test_a_library_of_c_is_loaded_by_a_test_and_by_a_program(project):
+def test_a_library_of_c_is_loaded_by_a_test_and_by_a_program(project, tmp_path):
     project.write(
         {
             "Builderfile": """
@@ -246,6 +251,9 @@ def test_a_library_of_c_is_loaded_by_a_test_and_by_a_program(project):
     assert ran.exit_code == 0 and "42" in ran.output, ran
     assert project.bldr("build", "--hermetic", "//...").exit_code == 0
     assert project.output_of("app", "4") == "8\n"
+    link = tmp_path / "link"
+    link.symlink_to(project.out("app"))
+    assert subprocess.run([link, "5"], capture_output=True, text=True, check=True).stdout == "10\n"
 
 
 JUNIT_TESTS = """

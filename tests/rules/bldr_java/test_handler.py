@@ -23,7 +23,7 @@ def library(**files):
 def test_a_library_is_one_jar():
     made = library(sources=["pkg/src/A.java", "pkg/src/B.java"])
     assert [artifact.path for artifact in made.action("Javac").outputs] == ["pkg/it.jar"]
-    assert dict(made.action("Javac").files)["pkg/it.jar.sources"] == '"pkg/src/A.java"\n"pkg/src/B.java"'
+    assert dict(made.action("Javac").files)["pkg/it.jar.sources"] == '"pkg/src/A.java"\n"pkg/src/B.java"\n'
     assert [jar.path for jar in made.get(JavaInfo).jars] == ["pkg/it.jar"]
 
 
@@ -72,7 +72,8 @@ def test_a_program_finds_shared_libraries_from_where_it_stands():
     context = FakeContext("//pkg:it", files={"sources": ["pkg/A.java"]}, deps={"deps": [native]})
     made = analyze(JavaHandler(), {**PROGRAM, "jvm_flags": ["-Da=it's"]}, context)
     assert (
-        """exec java '-Da=it'\\''s' -Djava.library.path="${0%/*}/../native" -jar""" in made.action("JavaLink").argv[6]
+        """exec java '-Da=it'\\''s' -Djava.library.path="${self%/*}/../native" -jar"""
+        in made.action("JavaLink").argv[6]
     )
     assert [file.path for file in made.get(Executable).runtime] == ["native/libc.so"]
 

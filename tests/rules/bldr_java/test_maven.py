@@ -47,6 +47,12 @@ def test_targets_are_named_as_the_users_of_bazel_know_them():
     assert targets["org_example_two_b_linux"]["jars"] == ["org/example/two-b/2/two-b-2-linux.jar"]
 
 
+def test_two_artifacts_of_one_target_are_refused():
+    one = {"shasums": {"jar": SUM}, "version": "1"}
+    with pytest.raises(LockError, match='two artifacts would be the target "a_b_c"'):
+        MavenLock().builderfile((), None, lock({"a:b-c": one, "a:b_c": one}))
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [

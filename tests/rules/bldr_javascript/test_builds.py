@@ -75,8 +75,11 @@ def test_a_program_finds_its_modules_from_anywhere(project, tmp_path):
     project.write({"Builderfile": f'[workspace]\nname = "w"\n{TestContract.files["Builderfile"]}'})
     project.write({name: text for name, text in TestContract.files.items() if name != "Builderfile"})
     assert project.bldr("build", "--hermetic", "//:app_javascript").exit_code == 0
-    ran = subprocess.run([project.out("app_javascript")], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert ran.stdout == "3\n"
+    link = tmp_path / "link"
+    link.symlink_to(project.out("app_javascript"))
+    for program in (project.out("app_javascript"), link):
+        ran = subprocess.run([program], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert ran.stdout == "3\n"
 
 
 def test_options_filters_and_shards_reach_node(project):

@@ -98,6 +98,7 @@ def test_the_files_of_a_nested_package_are_its_own():
         (LockFile(text="{", platform=LINUX), "no JSON"),
         (lock({}, lockfileVersion=1), "no package-lock.json of version 2 or 3"),
         (lock({"node_modules/a": {"integrity": "sha512-x"}}), "has no version"),
+        (lock({"app/node_modules/a": entry()}), 'is a package of "app" alone'),
         (lock({"node_modules/a": entry(integrity="sha1-xx")}), "no hash that can be trusted but sha1"),
         (lock({"node_modules/a": {"version": "1"}}), "no hash that can be trusted"),
         (lock({"node_modules/a": entry(integrity="sha512-???")}), "is no sha512"),
