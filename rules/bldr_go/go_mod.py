@@ -24,11 +24,12 @@ class Module(NamedTuple):
 
 
 class GoMod(NamedTuple):
-    """What a go.mod says. `replaced` maps a module to another one and its version, "" for a directory."""
+    """What a go.mod says. `replaced` maps a module and its version, "" for any, to another one and its version, "" for
+    a directory."""
 
     go_version: str
     required: dict[str, str]
-    replaced: dict[str, tuple[str, str]]
+    replaced: dict[tuple[str, str], tuple[str, str]]
 
 
 def read_sums(text: str) -> dict[tuple[str, str], str]:
@@ -65,8 +66,9 @@ def read_go_mod(text: str) -> GoMod:
             elif verb == "require" and len(rest) == 2:
                 required[rest[0]] = rest[1]
             elif verb == "replace" and "=>" in rest:
-                to = rest[rest.index("=>") + 1 :]
-                replaced[rest[0]] = (to[0], to[1] if len(to) > 1 else "")
+                at = rest.index("=>")
+                to = rest[at + 1 :]
+                replaced[rest[0], rest[1] if at == 2 else ""] = (to[0], to[1] if len(to) > 1 else "")
     return GoMod(version, required, replaced)
 
 
@@ -77,16 +79,23 @@ def modules(sums: dict[tuple[str, str], str], go_mod: GoMod) -> tuple[Module, ..
     for module, version in sums:
         if module not in latest or _order(version) > _order(latest[module]):
             latest[module] = version
+    chosen = {**latest, **go_mod.required}
+    replaced = {
+        path: to
+        for path, version in chosen.items()
+        if (to := go_mod.replaced.get((path, version)) or go_mod.replaced.get((path, "")))
+    }
+    # What only stands in for others is no module of its own; a module may stand in for another version of itself.
+    stands_in = {source for source, version in replaced.values() if version} - {*go_mod.required, *replaced}
     found = []
-    stands_in = {source for source, version in go_mod.replaced.values() if version}
-    for path in sorted({*latest, *go_mod.required} - stands_in):
-        source, version = go_mod.replaced.get(path, (path, go_mod.required.get(path, "") or latest.get(path, "")))
+    for path in sorted(chosen.keys() - stands_in):
+        source, version = replaced.get(path, (path, chosen[path]))
         if not version:
             continue  # a directory of the workspace, which has targets of its own
         digest = sums.get((source, version))
         if digest is not None:
             found.append(Module(path, source, version, digest))
-        elif path in latest or path in go_mod.replaced:
+        elif path in latest or path in replaced:
             raise LockError(f'go.sum has no digest of "{source}" {version}', "go mod tidy writes it")
     return tuple(found)
 

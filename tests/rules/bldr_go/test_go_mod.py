@@ -3,7 +3,7 @@
 import pytest
 
 from bldr.api import LockError, LockFile, Platform
-from bldr_go.go_mod import read_go_mod, read_sums
+from bldr_go.go_mod import modules, read_go_mod, read_sums
 from bldr_go.go_sum import GoLock
 
 D = "A" * 43 + "="
@@ -68,6 +68,39 @@ def test_versions_and_replacements_are_those_of_go_mod():
         "example.org/fork v0.1.0-Rc1": "example.org/fork@v0.1.0-Rc1",
     }
     assert read_go_mod(text).go_version == "1.21.3"
+
+
+@pytest.mark.parametrize(
+    ("replacements", "found"),
+    [
+        (["Cap/B v1.1.0 => example.org/fork v0.1.0-Rc1"], ["example.org/Cap/B v1.2.0"]),
+        (["Cap/B v1.1.0 => ../b"], ["example.org/Cap/B v1.2.0"]),
+        (["Cap/B v1.2.0 => example.org/fork v0.1.0-Rc1"], ["example.org/fork v0.1.0-Rc1"]),
+        (["Cap/B v1.2.0 => ../b"], []),
+        (["Cap/B v1.2.0 => example.org/fork v0.1.0-Rc1", "Cap/B => ../b"], ["example.org/fork v0.1.0-Rc1"]),
+        (["Cap/B v1.1.0 => ../b", "Cap/B => example.org/fork v0.1.0-Rc1"], ["example.org/fork v0.1.0-Rc1"]),
+        (["Cap/B => example.org/Cap/B v1.10.0"], ["example.org/Cap/B v1.10.0"]),
+        (["Cap/B v1.2.0 => example.org/Cap/B v1.10.0"], ["example.org/Cap/B v1.10.0"]),
+    ],
+)
+def test_a_version_on_the_left_is_the_only_one_that_is_replaced(replacements, found):
+    lines = [f"replace example.org/{replacement}" for replacement in replacements]
+    text = "\n".join(["require example.org/Cap/B v1.2.0", *lines])
+    read = modules(read_sums(SUM), read_go_mod(text))
+    assert [f"{module.source} {module.version}" for module in read if module.path == "example.org/Cap/B"] == found
+
+
+def test_a_module_may_stand_in_for_another_one_and_for_itself():
+    text = """
+        require (
+            example.org/Cap/B v1.2.0
+            example.org/fork v0.1.0-Rc1
+            example.org/old v1.0.0
+        )
+        replace example.org/old => example.org/Cap/B v1.10.0
+        """
+    names = [package.name for package in GoLock().read(lock(go_mod=text))]
+    assert names == ["example.org/Cap/B v1.2.0", "example.org/fork v0.1.0-Rc1", "example.org/Cap/B v1.10.0"]
 
 
 def test_what_is_refused():
