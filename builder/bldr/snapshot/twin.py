@@ -5,10 +5,11 @@ root, names, contents), all others as they are. Contents are packed: for each fi
 """
 
 import os
+from array import array
 from typing import TYPE_CHECKING
 
 from bldr.snapshot import files
-from bldr.snapshot.proofs import UNFOLLOWED, hashed
+from bldr.snapshot.proofs import UNFOLLOWED, hashed, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,12 +24,15 @@ HASH_BYTES, SIZE_BYTES = 32, 8
 CONTENT_BYTES = HASH_BYTES + SIZE_BYTES + 1
 """Of one file: SHA-256, size in little-endian order, kind."""
 
+SIGNATURE_BYTES = 5 * 8
+"""Of one file in a group of the snapshot."""
+
 PLAIN, EXECUTABLE, LINK = range(3)
 """Kinds. A link has its target among the twin's links, by group and position."""
 
 
 class NoTwinError(Exception):
-    """The snapshot rests on something in the workspace that has no content of its own."""
+    """The snapshot rests on something in the workspace that has no content of its own, or another one than it had."""
 
 
 def write_twin(
@@ -65,7 +69,7 @@ def write_twin(
             elif kind == UNFOLLOWED:
                 raise NoTwinError
             else:
-                contents.append(_read(path))
+                contents.append(_read(path, signatures[position * SIGNATURE_BYTES : (position + 1) * SIGNATURE_BYTES]))
         found.append((kind, directory[len(above) :], names, b"".join(contents)))
         inside.append(index)
     listed = list(directories)
@@ -98,11 +102,13 @@ def _folders(held: "Mapping[str, Entry]", out: str) -> list[str]:
     return sorted(found)
 
 
-def _read(path: str) -> bytes:
-    """The content of a file that the build read and that nobody has changed since (its signature says so)."""
-    size_bytes = os.stat(path).st_size
+def _read(path: str, signature: bytes) -> bytes:
+    """The content of a file that the build read. Raises NoTwinError where somebody has changed it since."""
     digest, executable = hashed(path, follow=True)
-    return _packed(bytes.fromhex(digest), size_bytes, EXECUTABLE if executable else PLAIN)
+    status = os.stat(path)  # after the reading: what was saved before it shows here
+    if array("q", numbers(status)).tobytes() != signature:
+        raise NoTwinError
+    return _packed(bytes.fromhex(digest), status.st_size, EXECUTABLE if executable else PLAIN)
 
 
 def _packed(digest: bytes, size_bytes: int, kind: int) -> bytes:
