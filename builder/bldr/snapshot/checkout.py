@@ -113,7 +113,8 @@ class _Checkout:
     def compare(self) -> None:
         """Look at everything that a build of this checkout would read. Raises _DifferentError, OSError."""
         head = self._head
-        outside = [group for index, group in enumerate(self._groups) if index not in set(head["inside"])]
+        inside = set(head["inside"])
+        outside = [group for index, group in enumerate(self._groups) if index not in inside]
         from bldr.snapshot.proofs import listings_hold
 
         if not (inodes_hold(head["inodes"]) and are_absent(head["absent"]) and listings_hold(head["directories"])):
