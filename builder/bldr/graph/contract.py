@@ -110,7 +110,7 @@ def _find_breach(action: Action) -> None:
     if not isinstance(action.mnemonic, str) or not isinstance(action.message, str) or not action.mnemonic:
         raise BreachError("the mnemonic and the message of an action are not both strings")
     name = f"its action {action.mnemonic}"
-    _texts(action.argv, f"argv of {name}")
+    _check_argv(action.argv, name)
     _texts(action.toolchains, f"toolchains of {name}")
     _artifacts(action.inputs, f"inputs of {name}")
     _artifacts(action.outputs, f"outputs of {name}")
@@ -125,14 +125,7 @@ def _find_breach(action: Action) -> None:
         raise BreachError(f"depfile of {name} is no string")
     if action.depfile:
         _check_path(action.depfile, "depfile")
-    if any("\0" in argument for argument in action.argv):
-        raise BreachError(f"an argument of {name} holds a NUL character")
-    if not isinstance(action.files, tuple):
-        raise BreachError(f"files of {name} are no tuple of pairs")
-    for file in action.files:
-        if not isinstance(file, tuple) or len(file) != 2 or set(map(type, file)) != {str}:
-            raise BreachError(f"files of {name} are not pairs of path and text")
-        _check_path(file[0], "file")
+    _check_files(action.files, name)
 
 
 def _check_provider(provider: msgspec.Struct, attributes: object) -> None:
@@ -144,15 +137,17 @@ def _check_provider(provider: msgspec.Struct, attributes: object) -> None:
         _artifacts(provider.runtime, "runtime of its provider Executable")
         _texts(provider.toolchains, "toolchains of its provider Executable")
     elif isinstance(provider, TestInfo):
+        name = "its provider TestInfo"
         if not isinstance(attributes, TestAttributes):
             raise BreachError("it gives TestInfo for a target whose attributes do not extend TestAttributes")
-        _texts(provider.argv, "argv of its provider TestInfo")
-        _artifacts(provider.inputs, "inputs of its provider TestInfo")
-        _artifacts(provider.tools, "tools of its provider TestInfo")
-        _texts(provider.toolchains, "toolchains of its provider TestInfo")
-        _check_env(provider.env, "env of its provider TestInfo")
+        _check_argv(provider.argv, name)
+        _artifacts(provider.inputs, f"inputs of {name}")
+        _artifacts(provider.tools, f"tools of {name}")
+        _texts(provider.toolchains, f"toolchains of {name}")
+        _check_env(provider.env, f"env of {name}")
+        _check_files(provider.files, name)
         if not provider.argv:
-            raise BreachError("its provider TestInfo has no command")
+            raise BreachError(f"{name} has no command")
 
 
 _ARTIFACTS = {Artifact}
@@ -168,6 +163,22 @@ def _artifacts(values: Any, what: str) -> None:
 def _texts(values: Any, what: str) -> None:
     if type(values) is not tuple or not _TEXTS.issuperset(map(type, values)):
         raise BreachError(f"{what} is {_wrong(values, str)} instead of a tuple of strings")
+
+
+def _check_argv(values: Any, name: str) -> None:
+    _texts(values, f"argv of {name}")
+    if any("\0" in argument for argument in values):
+        raise BreachError(f"an argument of {name} holds a NUL character")
+
+
+def _check_files(values: Any, name: str) -> None:
+    """Files that are written into the tree before a command runs."""
+    if not isinstance(values, tuple):
+        raise BreachError(f"files of {name} are no tuple of pairs")
+    for file in values:
+        if not isinstance(file, tuple) or len(file) != 2 or set(map(type, file)) != {str}:
+            raise BreachError(f"files of {name} are not pairs of path and text")
+        _check_path(file[0], "file")
 
 
 def _check_env(values: Any, what: str) -> None:
