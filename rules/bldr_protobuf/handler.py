@@ -60,7 +60,7 @@ def _compile(
     attributes: ProtoAttributes, sources: tuple[Artifact, ...], info: ProtoInfo, root: str, context: Context
 ) -> Action:
     compiler, plugins = _compiler(context), _plugins(context)
-    programs = (compiler, *plugins)
+    programs = (compiler, *plugins)  # on PATH, where protoc looks for plugins
     outputs, words = _outputs(attributes, sources, root, context)
     # What is itself an output has to be made; protoc does not.
     makes = ("sh", "-euc", 'mkdir -- "$0"; exec "$@"', outputs[0].path) if outputs[0].is_directory else ()
@@ -68,8 +68,9 @@ def _compile(
         argv=(
             *makes,
             posixpath.basename(compiler.program.path),
-            *(f"-I{directory}" for directory in (*info.roots, *_own_includes(compiler))),
-            *(f"--plugin={posixpath.basename(plugin.program.path)}=/tools/{plugin.program.path}" for plugin in plugins),
+            *(f"-I{directory}" for directory in info.roots),
+            # A word of its own: where nothing is mounted, words that begin with such a path are replaced.
+            *(word for directory in _own_includes(compiler) for word in ("-I", directory)),
             *words,
             *(source.path for source in sources),
         ),
@@ -98,16 +99,19 @@ def _outputs(
         return (directory,), (f"--java_out={directory.path}", *options)
     if language == "go":
         options = ("--go_opt=paths=source_relative", *options)
-    names = [name for source in sources for name in _made_of(source, language, context)]
+    names = [name for source in sources for name in _made_of(source, language, root, context)]
     return tuple(context.declare_file(name) for name in names), (f"--{generator}_out={root}", *options)
 
 
-def _made_of(source: Artifact, language: str, context: Context) -> list[str]:
-    """Names in the package. A module of Python has no dash in its name."""
+def _made_of(source: Artifact, language: str, root: str, context: Context) -> list[str]:
+    """Names in the package. What Python makes is a module, in whose name a dash cannot be and a dot begins a part."""
     package = context.label.directory
-    stem = source.path.removesuffix(".proto")
-    stem = stem.removeprefix(f"{package}/") if package else stem
-    return [(stem.replace("-", "_") if language == "python" else stem) + suffix for suffix in _MADE[language]]
+    below = "" if root == "." else f"{root}/"
+    stem = source.path.removeprefix(below).removesuffix(".proto")
+    if language == "python":
+        stem = stem.replace("-", "_").replace(".", "/")
+    place = f"{below}{stem}".removeprefix(f"{package}/" if package else "")
+    return [place + suffix for suffix in _MADE[language]]
 
 
 def _compiler(context: Context) -> Executable:

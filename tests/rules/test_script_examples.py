@@ -134,6 +134,14 @@ generate = "go"
 plugins = [":protoc-gen-go"]
 sources = ["*.proto"]
 
+[target.from_root]
+type = "library"
+language = "protobuf"
+compiler = ["@pypi//:bin/protoc"]
+generate = "python"
+root = "proto-files"
+sources = ["proto-files/**/*.proto"]
+
 [target.protoc-gen-go]
 type = "executable"
 language = "python"
@@ -168,19 +176,25 @@ def test_protobuf(example, again):
     ]
 
 
-def test_messages_in_other_languages(example):
+@pytest.mark.parametrize("mode", ["--hermetic", "--no-hermetic"])
+def test_messages_in_other_languages(example, mode):
+    """Where nothing is mounted, the compiler and its plugins stand elsewhere, and have to be found all the same."""
     project = example("protobuf")
     with open(project.root / "messages/Builderfile", "a") as file:
         file.write(OTHER_LANGUAGES)
     (project.root / "messages/plugin.py").write_text(PLUGIN)
-    ran = project.bldr("build", "--hermetic", "//messages:all")
+    for name in ("a-b.v1.proto", "c-d/e.proto"):
+        project.write({f"messages/proto-files/{name}": 'syntax = "proto3";\n'})
+    ran = project.bldr("build", mode, "//messages:all")
     assert ran.exit_code == 0, ran
     out = project.out("messages")
+    made = {str(path.relative_to(out)) for path in (out / "proto-files").rglob("*") if path.is_file()}
+    assert made == {"proto-files/a_b/v1_pb2.py", "proto-files/c_d/e_pb2.py"}
     assert b"example.Note" in (out / "checked.protoset").read_bytes()
     assert "class Note" in (out / "note.pb.h").read_text() and (out / "note.pb.cc").exists()
     assert {path.name for path in (out / "jar.java").rglob("*.java")} == {"BookOuterClass.java", "NoteOuterClass.java"}
     assert (out / "book.pb.go").read_text() == "// paths=source_relative"
     replace(project.root / "messages/book.proto", "repeated Note", "repeated Notes")
-    ran = project.bldr("build", "--hermetic", "//messages:checked")
+    ran = project.bldr("build", mode, "//messages:checked")
     assert ran.exit_code == 1
     assert 'book.proto:9:12: "Notes" is not defined.' in ran.output

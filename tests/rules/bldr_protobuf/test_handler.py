@@ -54,6 +54,20 @@ def test_sources_in_another_language(language, outputs, words):
     assert made.commands == (f"protoc -Ipkg {words} pkg/x/my-note.proto pkg/y.proto",)
 
 
+@pytest.mark.parametrize(
+    ("source", "root", "expected"),
+    [
+        ("pkg/proto-files/a.proto", "proto-files", "pkg/proto-files/a_pb2.py"),  # the name of a module begins at the root
+        ("pkg/proto-files/a.proto", ".", "pkg/proto_files/a_pb2.py"),
+        ("pkg/v1.0/b.v1.proto", "v1.0", "pkg/v1.0/b/v1_pb2.py"),
+        ("a-b.proto", ".", "a_b_pb2.py"),
+    ],
+)
+def test_modules_of_python_are_called_as_protoc_calls_them(source, root, expected):
+    label = "//pkg:m" if source.startswith("pkg/") else "//:m"
+    assert paths(made_of(label, [source], generate="python", root=root).get(Files).files) == [expected]
+
+
 def test_java_is_a_directory_because_the_files_decide_about_names():
     made = made_of("//:m", ["m.proto"], generate="java", options=["lite"])
     assert made.actions[0].argv[:2] == ("sh", "-euc")
@@ -65,7 +79,7 @@ def test_java_is_a_directory_because_the_files_decide_about_names():
 def test_plugins_are_programs():
     plugin = program("//tools:protoc-gen-go", "protoc-gen-go", "cc-runtime")
     made = made_of("//:m", ["m.proto"], plugins=[plugin], generate="go")
-    assert "--plugin=protoc-gen-go=/tools/tools/protoc-gen-go" in made.actions[0].argv
+    assert "tools/protoc-gen-go" in paths(made.actions[0].tools)  # so its directory is on PATH
     assert made.actions[0].toolchains == ("python", "cc-runtime")
 
 
@@ -75,7 +89,7 @@ def test_what_comes_with_the_compiler_is_found():
     made = context.declare_file("bin/protoc")
     compiler = FakeDep("@pypi//:bin/protoc", Files((made,)), Executable(made, (known,), ("python",)))
     action = made_of("//:m", ["m.proto"], compiler=[compiler]).actions[0]
-    assert action.argv[1:3] == ("-I.", "-I/tools/external/pypi/x.data/include")
+    assert action.argv[1:4] == ("-I.", "-I", "/tools/external/pypi/x.data/include")
     assert known in action.tools
 
 
