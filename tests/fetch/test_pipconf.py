@@ -1,6 +1,7 @@
 """pip's configuration is read as pip reads it; where pip is at hand, it is asked for its opinion."""
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -120,6 +121,24 @@ def test_files_that_cannot_be_opened_are_passed_over_as_pip_does(environ: dict[s
     assert read(environ, tmp_path) == PipSettings()
 
 
+# What `pip config list` prints are the values of every file, also those that others override.
+ASK_PIP = """
+import json
+from pip._internal.configuration import Configuration, ConfigurationError
+
+configuration = Configuration(isolated=False)
+configuration.load()
+values = {}
+for section in ("global", "download", ":env:"):
+    for name in ("index-url", "extra-index-url", "find-links"):
+        try:
+            values[name] = configuration.get_value(f"{section}.{name}")
+        except ConfigurationError:
+            pass
+print(json.dumps(values))
+"""
+
+
 @pytest.mark.full
 @pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="this Python has no pip to compare with")
 def test_pip_has_the_same_opinion(environ: dict[str, str], tmp_path: Path) -> None:
@@ -139,19 +158,10 @@ def test_pip_has_the_same_opinion(environ: dict[str, str], tmp_path: Path) -> No
     ):
         # pip takes its own interpreter's prefix for the environment.
         variables = {**environ, "VIRTUAL_ENV": sys.prefix, "XDG_CONFIG_DIRS": str(tmp_path), **extra}
-        told = subprocess.run(
-            [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"],
-            env=variables,
-            capture_output=True,
-            text=True,
-        )
+        told = subprocess.run([sys.executable, "-c", ASK_PIP], env=variables, capture_output=True, text=True)
         assert told.returncode == 0, told.stderr
-        said = dict(line.split("=", 1) for line in told.stdout.splitlines())
-        values = {key.rpartition(".")[2]: value.strip("'") for key, value in sorted(said.items(), reverse=True)}
-        for key, value in said.items():
-            if key.startswith(":env:"):
-                values[key.rpartition(".")[2]] = value.strip("'")
+        values = json.loads(told.stdout)
         settings = read_pip_settings(variables)
         assert settings.index_urls[0] == values.get("index-url", "https://pypi.org/simple"), extra
-        assert " ".join(settings.index_urls[1:]) == values.get("extra-index-url", "").replace("\\n", " "), extra
+        assert " ".join(settings.index_urls[1:]) == values.get("extra-index-url", "").replace("\n", " "), extra
         assert " ".join(settings.find_links) == values.get("find-links", ""), extra
