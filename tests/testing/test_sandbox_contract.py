@@ -30,6 +30,13 @@ def test_a_platform_that_runs_nothing_is_found_out(tmp_path):
     box.launcher.close()
 
 
+def test_a_shell_around_every_command_does_not_answer_for_the_platform(tmp_path):
+    box = LaunchBox(FakeSandbox(lambda launch: 127 if launch.argv[0] == "sh" else 1), tmp_path / "box")
+    with pytest.raises(AssertionError, match="of no-such-program, started without a shell"):
+        SandboxContract().test_a_program_that_is_missing_ends_with_127(box)
+    box.launcher.close()
+
+
 def test_a_platform_that_says_nothing_of_what_it_lacks_is_found_out():
     class Silent(SandboxContract):
         @staticmethod

@@ -30,7 +30,7 @@ _FORBIDDEN: tuple[tuple[Any, str], ...] = (
     *((builtins, name) for name in ("open", "input")),
     (io, "open"),
     *((os, name) for name in ("open", "stat", "lstat", "listdir", "scandir", "readlink", "access", "system")),
-    *((os, name) for name in ("urandom", "getpid")),
+    *((os, name) for name in ("urandom", "getpid", "getcwd", "uname", "cpu_count", "sched_getaffinity")),
     *((time, name) for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "sleep")),
     *((random, name) for name in ("random", "randint", "choice", "shuffle")),
     (subprocess, "Popen"),

@@ -59,13 +59,15 @@ class LaunchBox:
 
     def start(
         self,
-        script: str,
+        script: str = "",
         *,
+        argv: tuple[str, ...] = (),
         tree: StagedTree | None = None,
         limits: ResourceLimits | None = None,
         stdout: int | None = None,
     ) -> int:
-        """Start a shell script; the id of the launch. With `stdout`, its output goes to that descriptor."""
+        """Start a shell script, or the command `argv` without a shell around it; the id of the launch. With `stdout`,
+        its output goes to that descriptor."""
         self._count += 1
         spec = SandboxSpec(
             inputs=tuple(Input(path) for path in _SHOWN if os.path.isdir(path) and not os.path.islink(path)),
@@ -80,7 +82,7 @@ class LaunchBox:
                 Launch(
                     launch_id=self._count,
                     spec=spec,
-                    argv=("sh", "-uc", script),
+                    argv=argv or ("sh", "-uc", script),
                     cwd="/build" if tree else "/",
                     stdin=null.fileno(),
                     stdout=out.fileno() if stdout is None else stdout,
@@ -107,7 +109,7 @@ class LaunchBox:
                 texts.append(file.read().decode(errors="replace"))
         return Ended(self._exits[launch_id], *texts)
 
-    def run(self, script: str, **more: Any) -> Ended:
+    def run(self, script: str = "", **more: Any) -> Ended:
         """Start it, and wait for its end."""
         return self.wait(self.start(script, **more))
 
@@ -154,7 +156,15 @@ class SandboxContract:
         assert (ended.out, ended.err) == ("out\n", "err\n")
 
     def test_a_program_that_is_missing_ends_with_127(self, bldr_launch_box: LaunchBox) -> None:
-        assert bldr_launch_box.run("exec no-such-program-anywhere").exit.exit_code == 127
+        for name in ("no-such-program", "/usr/bin/no-such-program"):
+            ended = bldr_launch_box.run(argv=(name, "word"))
+            assert ended.exit.exit_code == 127, f"of {name}, started without a shell: {ended}"
+            assert name in ended.err, f"it does not say what is missing: {ended}"
+
+    def test_a_file_that_is_no_program_ends_with_126(self, bldr_launch_box: LaunchBox) -> None:
+        ended = bldr_launch_box.run(argv=("./words",), tree=bldr_launch_box.tree(words="two words\n"))
+        assert ended.exit.exit_code == 126, f"started without a shell: {ended}"
+        assert "words" in ended.err, f"it does not say what cannot run: {ended}"
 
     def test_the_environment_is_what_the_spec_says(
         self, bldr_launch_box: LaunchBox, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,52 @@
+"""A handler that is watched: what of the machine it may not ask."""
+
+import os
+import time
+
+import pytest
+
+from bldr.api import Action, Analysis, TargetAttributes
+from bldr.testing import FakeContext
+from bldr.testing.purity import ImpureError, WatchedHandler
+
+
+class Asking:
+    """A handler that puts what a function of the machine answers into its command."""
+
+    name = "asking"
+    serves = (("library", "asking"),)
+    semantics_version = 1
+
+    def __init__(self, ask):
+        self._ask = ask
+
+    def attributes(self, type):
+        return TargetAttributes
+
+    def analyze(self, attributes, context):
+        made = context.declare_file("made")
+        return Analysis((Action(argv=("touch", str(self._ask())), inputs=(), outputs=(made,), mnemonic="Make"),))
+
+
+@pytest.mark.parametrize(
+    ("ask", "named"),
+    [
+        (lambda: os.cpu_count(), "os.cpu_count"),
+        (lambda: os.uname().nodename, "os.uname"),
+        (lambda: os.path.abspath("a"), "os.getcwd"),
+        (lambda: os.path.expanduser("~"), "os.environ"),
+        (lambda: time.time(), "time.time"),
+    ],
+)
+def test_what_differs_between_machines_is_not_asked(ask, named):
+    handler = WatchedHandler(Asking(ask))
+    with pytest.raises(ImpureError, match=rf"it called {named}\("):
+        handler.analyze(TargetAttributes(type="library"), FakeContext("//:a"))
+    assert handler.breaches[0].startswith(f"//:a: ImpureError: it called {named}(")
+    ask()  # to everybody else it answers as before
+
+
+def test_what_a_handler_works_out_is_its_own():
+    handler = WatchedHandler(Asking(lambda: os.path.join("a", "b")))
+    handler.analyze(TargetAttributes(type="library"), FakeContext("//:a"))
+    assert handler.breaches == []
