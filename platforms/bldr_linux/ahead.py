@@ -66,7 +66,9 @@ class Ahead:
         try:
             self._make_next(ending)
         except (OSError, StepError, CradleError):
-            return
+            # Perhaps before anybody has looked at the network that the launch before was in.
+            self._end()
+            self._resident.soil()
 
     def _make_next(self, ending: Running | None) -> None:
         sockets = _OWN_SOCKETS if ending else 0

@@ -118,10 +118,15 @@ class Resident:
     def tidy(self, own_sockets: int) -> bool:
         """After a launch: give the network namespace up where it tells of what happened in it; False then."""
         if self._network is not None and not self._network.is_pristine(own_sockets):
+            self.soil()
+        return not self._is_soiled
+
+    def soil(self) -> None:
+        """Give the network namespace up: the next sandbox is born into another."""
+        if self._network is not None:
             self._network.close()
             self._network = None
             self._is_soiled = True
-        return not self._is_soiled
 
     def is_up_to_date(self) -> bool:
         """Whether what stands at the sources is still what was shown when the root was built."""

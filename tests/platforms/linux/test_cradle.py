@@ -132,6 +132,31 @@ def test_a_cradle_that_is_killed_is_done_without(boxes):
     assert not cradles(box)
 
 
+def test_where_the_next_one_cannot_be_made_the_network_of_the_one_before_is_given_up(boxes):
+    box = boxes[0]
+    program = """
+import os, socket
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"mark", ("127.0.0.1", 5001))
+print(os.readlink("/proc/self/ns/net"), flush=True)
+input()
+"""
+    stdin, closing = os.pipe()
+    launch = box.start("python3", "-S", "-c", program, stdin=stdin)
+    out = box.logs[launch][0].fileno()
+    box.until(lambda: os.fstat(out).st_size)
+    for cradle in cradles(box):
+        os.kill(cradle, signal.SIGKILL)
+    os.write(closing, b"\n")
+    first = box.wait(launch)
+    assert first.exit_code == 0, first
+    second = box.run("readlink", "/proc/self/ns/net")
+    assert second.exit_code == 0, second
+    assert second.out.startswith("net:[")
+    assert second.out != first.out
+    for fd in (stdin, closing):
+        os.close(fd)
+
+
 @pytest.mark.parametrize("machine", steps.MACHINES)
 def test_programs_are_the_same_every_time_and_name_what_each_step_is_for(machine):
     base = {
