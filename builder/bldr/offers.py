@@ -170,6 +170,8 @@ def check_lock_format(lock: Any) -> None:
     _require(lock, "file_names", _is_texts, "a tuple of strings")
     _require(lock, "environment", _is_texts, "a tuple of strings")
     _require(lock, "version", _is_integer, "an integer")
+    if hasattr(lock, "beside"):
+        _require(lock, "beside", _is_names, "a tuple of names of files")
     _require_methods(lock, "read", "builderfile")
 
 
@@ -223,6 +225,10 @@ def _is_integer(value: Any) -> bool:
 
 def _is_texts(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(text, str) for text in value)
+
+
+def _is_names(value: Any) -> bool:
+    return _is_texts(value) and not any(name in ("", ".", "..") or "/" in name or "\0" in name for name in value)
 
 
 def _is_pairs(value: Any) -> bool:

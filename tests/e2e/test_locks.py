@@ -195,6 +195,29 @@ def test_mistakes_of_lock_files_and_of_plugins(toys):
         assert message in failed.stderr, failed
 
 
+BREACHES = {
+    "raise SystemExit(0)": 'the plugin toys cannot read "toy.lock": SystemExit: 0\n',
+    "return self.read(lock)": 'the plugin toys cannot read "toy.lock": RecursionError: maximum recursion depth',
+    'return [{"name": "x"}]': 'what the plugin toys read of "toy.lock" are no packages: Object missing required field',
+    "return [print]": 'what the plugin toys read of "toy.lock" are no packages: ',
+    'os.chdir("/"); return ()': 'the plugin toys changed the working directory when it was to read "toy.lock"\n',
+}
+
+
+def test_a_plugin_that_breaks_its_contract_on_a_lock_file(toys, tmp_path):
+    plugin = tmp_path / "site/toy_locks.py"
+    for body, message in BREACHES.items():
+        plugin.write_text(PLUGIN.replace("def read(self, lock):", f"def read(self, lock):\n        {body}"))
+        failed = toys.bldr("query", "@toys//...", env={"PYTHONDONTWRITEBYTECODE": "1"})
+        assert failed.exit_code == 2, failed
+        assert f'error: external "toys": {message}' in failed.stderr, failed
+        assert "hint: report it to the authors of toys" in failed.stderr, failed
+    plugin.write_text(PLUGIN.replace("def read(self, lock):", 'def read(self, lock):\n        print("noise")'))
+    printed = toys.bldr("query", "@toys//...", env={"PYTHONDONTWRITEBYTECODE": "1"})
+    assert "noise" in printed.stderr, printed
+    assert printed.stdout.split() == ["@toys//:a", "@toys//:b", "@toys//:jar"], printed
+
+
 def test_damage_is_mended_and_death_leaves_nothing(toys, mirror, until):
     """Killed while it fetches, asked by two at once, and a tree that somebody wrote to."""
     until_here = len(mirror.requests)

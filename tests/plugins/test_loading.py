@@ -49,6 +49,11 @@ BROKEN = {
     ),
     "detecting": (HANDLER + "@hook\ndef bldr_toolchains():\n    return [Handler]", "Handler has no environment"),
     "locking": (HANDLER + "@hook\ndef bldr_locks():\n    return [Handler]", "Handler has no file_names"),
+    "beside": (
+        HANDLER + "Handler.environment = Handler.file_names = ()\nHandler.version = 1\nHandler.beside = ('../x',)\n"
+        "@hook\ndef bldr_locks():\n    return [Handler]",
+        "has ('../x',) for its beside: it must be a tuple of names of files",
+    ),
     "boxing": (HANDLER + "@hook\ndef bldr_sandboxes():\n    return [Handler]", "Handler has no tree_layout"),
     "listening": (HANDLER + "@hook\ndef bldr_listeners():\n    return [Handler]", "Handler has no method on_event"),
     "commanding": (HANDLER + "@hook\ndef bldr_commands():\n    return ['x']", "str instead of bldr.api.Command"),

@@ -2,8 +2,10 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from contextlib import redirect_stdout
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -11,6 +13,7 @@ from bldr.api.actions import Platform
 from bldr.api.errors import BldrError, PluginError, Problem, TargetError, WorkspaceError
 from bldr.api.locks import Locked, LockError, LockFile, LockFormat
 from bldr.fetch.pins import parse_pin
+from bldr.guard import DETECTION_LIMIT_S, Guard, Overdue, described, is_plugins_own
 from bldr.load.externals import ExternalSource
 from bldr.load.glob import is_normal_path
 from bldr.load.locked import LockedPackages, Tree
@@ -22,6 +25,8 @@ _FORM = 1
 """Raised when what is kept of a lock file must be made anew."""
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+_Answer = TypeVar("_Answer")
 
 Bring = Callable[[str, Sequence[Locked]], list[str]]
 """Brings the packages of the external source of this name; returns where each of them is."""
@@ -86,11 +91,12 @@ class LockReader:
             },
         )
         try:
-            packages = _asked(entry, source, "read", lambda: tuple(entry.format.read(lock)))
+            answer = _asked(entry, source, "read", lambda: tuple[object, ...](entry.format.read(lock)))
         except LockError as error:
             raise _refusal(source, error.message, error.hint, error.line) from error
         except TargetError as error:
             raise _refusal(source, error.message, error.hint) from error
+        packages = _typed(answer, entry, source)
         problems = _check(source, packages)
         if problems:
             raise WorkspaceError(problems)
@@ -151,16 +157,40 @@ def files_beside(root: str, source: ExternalSource, format: LockFormat) -> tuple
     return present, absent
 
 
-def _asked(entry: LockEntry, source: ExternalSource, verb: str, ask: Callable[[], Any]) -> Any:
-    """What a plugin answers; an exception that is none of ours is a mistake of the plugin."""
+def _asked(entry: LockEntry, source: ExternalSource, verb: str, ask: Callable[[], _Answer]) -> _Answer:
+    """What a plugin answers. A stranger's code: what goes wrong in it, and is no refusal of ours, is its mistake."""
+    who = f'external "{source.name}": the plugin {entry.distribution}'
+    what = f'{verb} "{source.lock}"'
+    hint = f"report it to the authors of {entry.distribution}"
+    # the trees of packages that it reads may be large, and what it prints is no part of what a command answers
+    with Guard(DETECTION_LIMIT_S) as guard, redirect_stdout(sys.stderr):
+        guard.calls(f"{who}, which was to {what},")
+        try:
+            answer = ask()
+        except BldrError:
+            raise
+        except Overdue as overdue:
+            raise PluginError(str(overdue), hint) from overdue
+        except BaseException as error:
+            if not is_plugins_own(error):
+                raise
+            raise PluginError(f"{who} cannot {what}: {described(error)}", hint) from error
+        finally:
+            guard.is_back()
+            changed = guard.changed()
+    if changed:
+        raise PluginError(f"{who} changed {changed} when it was to {what}", hint)
+    return answer
+
+
+def _typed(packages: tuple[object, ...], entry: LockEntry, source: ExternalSource) -> tuple[Locked, ...]:
+    """The packages as what they were promised to be. Raises PluginError."""
     try:
-        return ask()
-    except (BldrError, RecursionError):
-        raise
-    except Exception as error:
+        return msgspec.convert(msgspec.to_builtins(packages), tuple[Locked, ...])
+    except (TypeError, ValueError, RecursionError) as error:  # of msgspec, too
         raise PluginError(
-            f'external "{source.name}": the plugin {entry.distribution} cannot {verb} "{source.lock}": '
-            f"{type(error).__name__}: {error}",
+            f'external "{source.name}": what the plugin {entry.distribution} read of "{source.lock}" are no packages: '
+            f"{error}",
             f"report it to the authors of {entry.distribution}",
         ) from error
 
