@@ -11,14 +11,13 @@ from bldr.api.elf import runtime_files, standing
 _TIMEOUT_S = 60
 _INSTALL = "install Go (Debian: apt-get install golang-go), or name its directory in GOROOT"
 _TOOLS = ("asm", "compile", "link")
-_VARIABLES = ("PATH", "HOME", "GOROOT")
 
 
 class GoDetector:
     """The Go of GOROOT, or the one whose command is on PATH, also below HOME. It never fetches another one."""
 
     name = "go"
-    environment = _VARIABLES
+    environment = ("PATH", "GOROOT")
 
     def detect(self, env: Mapping[str, str]) -> Toolchain:
         command = _find(env)
@@ -71,7 +70,7 @@ def _find(env: Mapping[str, str]) -> str:
 
 def _ask(env: Mapping[str, str], command: str, name: str) -> str:
     """What `go env` says, without the settings of its user."""
-    kept = {variable: env[variable] for variable in ("PATH", "GOROOT") if variable in env}
+    kept = {variable: env[variable] for variable in GoDetector.environment if variable in env}
     # No HOME: newer ones put their telemetry there, and make it for that.
     fixed = {"GOENV": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOCACHE": "/nonexistent", "GOPATH": "/nonexistent"}
     argv = (command, "env", name)
