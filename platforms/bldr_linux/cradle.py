@@ -151,7 +151,9 @@ class Cradle:
         newborn = Newborn(self)
         fds = (newborn.inner.fileno(), base_fd, *((group_fd,) if group_fd >= 0 else ()))
         try:
-            self._send(_BIRTH, flags.to_bytes(_INT_BYTES, "little"), fds)
+            # How many there are, because the kernel drops those that the cradle has no room for.
+            numbers = b"".join(number.to_bytes(_INT_BYTES, "little") for number in (flags, len(fds)))
+            self._send(_BIRTH, numbers, fds)
         except BaseException:
             newborn.reports.close()
             newborn.inner.close()

@@ -6,7 +6,7 @@
  *
  * The cell to the cradle:  RUN program [descriptors in slots 0...]   answered by RAN
  *                          AHEAD program                             what every newborn does first
- *                          BIRTH flags [reports, base, group]        answered by BORN pid [pidfd]
+ *                          BIRTH flags count [reports, base, group]  answered by BORN pid [pidfd]
  * The cell to pid 1:       program and command [streams]; later any packet, the answer to STARTED
  * pid 1 to the cell:       MADE [mount namespace], LISTENER [fd], STARTED [pidfd], and last of all OVER or FAILED
  *
@@ -587,7 +587,8 @@ static struct program *launch_packet(const int *fds, int *count, size_t length) 
 static void live(int reports, int base, int group) {
     int fds[DESCRIPTORS], count;
     struct launch launch = {0};
-    dup3(reports, CELL_FD, O_CLOEXEC);
+    if (dup3(reports, CELL_FD, O_CLOEXEC) < 0)
+        _exit(1); /* what it says would be taken for the cradle's word */
     if (group >= 0)
         join_group(group);
     if (base != BASE_FD)
@@ -615,7 +616,11 @@ static void live(int reports, int base, int group) {
 }
 
 /* Its parent is the cell, which waits for it. */
-static void bear(uint64_t flags, const int *fds, int count) {
+static void bear(uint64_t flags, uint64_t expected, const int *fds, int count) {
+    if ((uint64_t)count != expected || count < 2) { /* the kernel drops what there is no room for */
+        tell(BORN, -EMFILE, 0, -1);
+        return;
+    }
     int pidfd = -1, group = count > 2 ? fds[2] : -1;
     struct clone_args how = {.flags = flags | CLONE_PARENT | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd};
     if (group >= 0) {
@@ -647,7 +652,7 @@ int main(void) {
         if (packet[0] == AHEAD)
             memcpy(ahead, program, length - sizeof *packet);
         else if (packet[0] == BIRTH)
-            bear(packet[1], fds, count);
+            bear(packet[1], packet[2], fds, count);
         else {
             for (int index = 0; index < count; index++)
                 slots[index] = fds[index];

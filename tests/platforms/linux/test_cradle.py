@@ -1,5 +1,6 @@
 """The compiled pid 1 and the one in Python make the same world; and what happens when the former is lost."""
 
+import errno
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bldr.api import Input, Link, MadeFile, ResourceLimits, Temp
-from bldr_linux import compiled, landlock, steps
+from bldr_linux import compiled, cradle, init, landlock, steps
 from bldr_linux.sandbox import LinuxSandbox
 
 WORLD = (Path(__file__).parent / "world.py").read_text()
@@ -123,8 +124,8 @@ def test_both_say_the_same_of_a_command_that_cannot_be_started(boxes, argv, env)
 def test_a_cradle_that_is_killed_is_done_without(boxes):
     box = boxes[0]
     assert box.run("true").exit_code == 0
-    (cradle,) = cradles(box)
-    os.kill(cradle, signal.SIGKILL)
+    (pid,) = cradles(box)
+    os.kill(pid, signal.SIGKILL)
     for _ in range(4):
         ended = box.run("cat", "/proc/1/comm")
         assert ended.exit_code == 0, ended
@@ -144,8 +145,8 @@ input()
     launch = box.start("python3", "-S", "-c", program, stdin=stdin)
     out = box.logs[launch][0].fileno()
     box.until(lambda: os.fstat(out).st_size)
-    for cradle in cradles(box):
-        os.kill(cradle, signal.SIGKILL)
+    (pid,) = cradles(box)
+    os.kill(pid, signal.SIGKILL)
     os.write(closing, b"\n")
     first = box.wait(launch)
     assert first.exit_code == 0, first
@@ -155,6 +156,32 @@ input()
     assert second.out != first.out
     for fd in (stdin, closing):
         os.close(fd)
+
+
+@pytest.fixture
+def own_cradle():
+    """One without a cell, which has entered nothing."""
+    program_fd = compiled.open_program()
+    if program_fd < 0:
+        pytest.skip("the compiled pid 1 is not there: install bldr again where there is a C compiler")
+    own = cradle.Cradle(program_fd, init.Prepared())
+    os.close(program_fd)
+    yield own
+    own.close()
+
+
+@pytest.mark.parametrize("arrive", [0, 1, 2])
+def test_nobody_is_born_where_a_descriptor_was_lost_on_the_way(own_cradle, monkeypatch, arrive):
+    """The last one is the control group's: without it there would be no limits."""
+    send = own_cradle._send
+    monkeypatch.setattr(own_cradle, "_send", lambda kind, content, fds: send(kind, content, fds[:arrive]))
+    directory_fd = os.open("/", os.O_PATH)
+    newborn = own_cradle.bear(0, directory_fd, directory_fd)
+    os.close(directory_fd)
+    with pytest.raises(cradle.CradleError):
+        assert newborn.pid > 0
+    assert newborn.born_as == (-errno.EMFILE, -1)
+    newborn.end()
 
 
 @pytest.mark.parametrize("machine", steps.MACHINES)
@@ -177,8 +204,6 @@ def test_programs_are_the_same_every_time_and_name_what_each_step_is_for(machine
 def test_every_kind_of_constant_is_the_same_on_both_sides():
     """The protocol is written down twice."""
     source = (Path(compiled.__file__).parent / "cradle.c").read_text()
-    from bldr_linux import cradle
-
     (kinds,) = re.findall(r"enum \{ (RUN.*?) \};", source)
     assert [getattr(cradle, f"_{kind}") for kind in kinds.split(", ")] == list(range(len(kinds.split(", "))))
     (verdicts,) = re.findall(r"enum \{ (NO_VERDICT.*?) \};", source)
