@@ -141,7 +141,10 @@ class Cradle:
 
     def _hear(self) -> tuple[list[int], int]:
         """The next packet and its descriptor, -1 for none."""
-        data, ancillary, _, _ = self._sock.recvmsg(256, _FDS_BYTES, _socket.MSG_CMSG_CLOEXEC)
+        try:
+            data, ancillary, _, _ = self._sock.recvmsg(256, _FDS_BYTES, _socket.MSG_CMSG_CLOEXEC)
+        except OSError as error:  # it died, and has not read all that it was sent
+            raise CradleError from error
         if not data:
             raise CradleError
         return _numbers(data), _fd(ancillary)
@@ -280,16 +283,20 @@ class Newborn:
         return not poll.poll(0)
 
     def namespace(self) -> int:
-        """Its mount namespace, when it has come that far: a descriptor that is the caller's to close."""
+        """Its mount namespace, when it has come that far: a descriptor that is the caller's to close.
+
+        From then on there is a number, too, for which nobody depends on the cradle.
+        """
+        pidfd = self.pidfd
         try:
             data, ancillary, _, _ = self.reports.recvmsg(
                 256, _FDS_BYTES, _socket.MSG_DONTWAIT | _socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
             poll = select.poll()
-            poll.register(self.pidfd, select.POLLIN)
+            poll.register(pidfd, select.POLLIN)
             poll.register(self.reports.fileno(), select.POLLIN)
-            if poll.poll()[0][0] == self.pidfd:
+            if poll.poll()[0][0] == pidfd:
                 raise StepError("fork", "", "the first process of the sandbox was killed") from None
             data, ancillary, _, _ = self.reports.recvmsg(256, _FDS_BYTES, _socket.MSG_CMSG_CLOEXEC)
         if _numbers(data)[0] != _MADE:

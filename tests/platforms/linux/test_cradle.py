@@ -184,6 +184,30 @@ def test_nobody_is_born_where_a_descriptor_was_lost_on_the_way(own_cradle, monke
     newborn.end()
 
 
+def test_a_cradle_that_dies_with_work_before_it_is_of_no_use(own_cradle):
+    """The kernel then says of the socket that it was reset, not that it was closed."""
+    os.kill(own_cradle.pid, signal.SIGSTOP)
+    os.waitpid(own_cradle.pid, os.WUNTRACED)
+    directory_fd = os.open("/", os.O_PATH)
+    newborn = own_cradle.bear(0, directory_fd, -1)
+    os.close(directory_fd)
+    os.kill(own_cradle.pid, signal.SIGKILL)
+    with pytest.raises(cradle.CradleError):
+        newborn.namespace()
+    newborn.end()
+
+
+def test_whoever_says_that_it_is_ready_before_its_birth_is_told_is_waited_for(own_cradle):
+    """A cell asks for its number later, where nobody could do without the cradle any more."""
+    newborn = cradle.Newborn(own_cradle)
+    own_cradle._born_last.append(newborn)
+    newborn.inner.send(cradle._MADE.to_bytes(8, "little"))
+    os.kill(own_cradle.pid, signal.SIGKILL)
+    with pytest.raises(cradle.CradleError):
+        newborn.namespace()
+    newborn.end()
+
+
 @pytest.mark.parametrize("machine", steps.MACHINES)
 def test_programs_are_the_same_every_time_and_name_what_each_step_is_for(machine):
     base = {
