@@ -28,8 +28,9 @@ def run(arguments: Namespace) -> int:
     from bldr.report.text import count, size
 
     with open_session(arguments, "verify") as session:
-        report = session.store.verify()
+        # first what a mistake in the workspace ends: blobs that are removed are to be told of
         sources, found = _sources(session)
+        report = session.store.verify()
     if arguments.format == "json":
         write_values({**report._asdict(), "sources": sources, "damaged_sources": found}, sys.stdout)
     else:
