@@ -202,7 +202,8 @@ class Session:
     def clean(self) -> None:
         """Remove the outputs in the workspace; the cache stays."""
         with workspace_lock(self.root, self._waiting):
-            clean_outputs(self.root, self.configuration.name)
+            # Builderfiles with mistakes are no reason to keep outputs: they are read for a configuration's name alone
+            clean_outputs(self.root, self.configuration.name if self.request.config else "")
 
     def gc(self, max_size_bytes: int | None = None, max_age_s: float | None = None) -> GcReport:
         """Shrink the cache. What was taken is to be missed by the next build, so snapshots go too."""

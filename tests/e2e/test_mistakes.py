@@ -256,3 +256,23 @@ def test_standard_output_that_is_full(c_project):
         )
     assert ran.returncode == 6
     assert "cannot write to standard output" in ran.stderr
+
+
+def test_what_needs_no_builderfile_is_not_held_up_by_a_mistake_in_one(project):
+    """Outputs are removed; damaged blobs are not, before somebody is told of them."""
+    made = project({"Builderfile": '[target.x]\ntype = "command"\noutputs = ["x"]\ncommand = "echo 1 > $OUT"\n'})
+    assert made.build("//...").exit_code == 0
+    (blob,) = [path for path in (made.cache / "v1/blobs").glob("*/*") if path.read_bytes() == b"1\n"]
+    blob.chmod(0o600)
+    blob.write_bytes(b"2\n")
+    blob.chmod(0o444)
+    right = made.read("Builderfile")
+    (made.root / "Builderfile").write_text(right + "[external.y]\nurl = 1\n")
+    assert made.bldr("verify").exit_code == 2
+    assert blob.exists()
+    assert made.bldr("clean").exit_code == 0
+    assert not made.out("x").exists()
+    (made.root / "Builderfile").write_text(right)
+    told = made.bldr("verify")
+    assert (told.exit_code, told.stdout.count("was damaged, and is removed")) == (6, 1), told
+    assert not blob.exists()
