@@ -55,7 +55,7 @@ def _analyze_library(attributes: PythonLibraryAttributes, own: PythonInfo, deps:
     made = tuple(action.outputs[0] for action in actions)
     provides = (
         merge((own, deps.info)),
-        Bytecode(unique((made, deps.bytecode.directories))),
+        Bytecode(unique((made, deps.bytecode.directories)), deps.bytecode.native),
         Files((*own.sources, *made)),
     )
     return Analysis(actions, provides)
@@ -190,4 +190,4 @@ def _check_version(attributes: PythonLibraryAttributes, context: Context) -> Non
 
 
 def _toolchains(deps: Deps) -> tuple[str, ...]:
-    return (PYTHON, NATIVE) if deps.native else (PYTHON,)
+    return (PYTHON, NATIVE) if deps.bytecode.native else (PYTHON,)

@@ -3,9 +3,9 @@
     pack.py PROGRAM SPEC START
 
 `SPEC` is a JSON object: `main` and `call` (see start.py), `roots` (import roots of the tree), `sites` (import roots
-that hold distributions), `files` and `bytecode` (paths of the tree; a directory stands for all below it). What is below
-a site goes to the archive's top, as an installer would put it; all else keeps its path, below `.tree`. Nothing is
-compressed and no time is kept: how well a library packs must not show.
+that hold distributions, innermost first), `files` and `bytecode` (paths of the tree; a directory stands for all below
+it). What is below a site goes to the archive's top, as an installer would put it; all else keeps its path, below
+`.tree`. Nothing is compressed and no time is kept: how well a library packs must not show.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ def pack(main: str, call: str, info: PythonInfo, bytecode: tuple[Artifact, ...],
 
 
 def _sites(info: PythonInfo) -> list[str]:
-    """The import roots that hold an installed distribution with its metadata."""
+    """The import roots that hold an installed distribution with its metadata, and those below them (what an installer
+    would move to the top), innermost first: a file belongs to the first that is above it."""
     found: dict[str, None] = {}
     for file in info.runtime:
         directory, name = posixpath.split(file.path)
@@ -43,4 +44,5 @@ def _sites(info: PythonInfo) -> list[str]:
             site = posixpath.dirname(directory)
             if root_of(directory, info.import_roots) == site:
                 found[site] = None
-    return list(found)
+    below = (root for root in info.import_roots if any(root.startswith(f"{site}/") for site in found))
+    return sorted({*found, *below}, key=lambda site: (-len(site), site))

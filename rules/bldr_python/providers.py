@@ -13,17 +13,20 @@ T = TypeVar("T")
 
 
 class Bytecode(msgspec.Struct, frozen=True):
-    """Directories with the bytecode of libraries, transitive: `pkg/a.py` is compiled at `<directory>/pkg/a.pyc`."""
+    """Directories with the bytecode of libraries, transitive: `pkg/a.py` is compiled at `<directory>/pkg/a.pyc`.
+
+    `native`: below them are libraries that were built from another language, so programs need what these load.
+    """
 
     directories: tuple[Artifact, ...] = ()
+    native: bool = False
 
 
 class Deps(NamedTuple):
-    """All that the deps offer. `native`: there are libraries among it that were built from another language."""
+    """All that the deps offer."""
 
     info: PythonInfo
     bytecode: Bytecode
-    native: bool
 
 
 def unique(groups: Iterable[Iterable[T]]) -> tuple[T, ...]:
@@ -51,7 +54,9 @@ def deps_of(context: Context) -> Deps:
         if info is not None:
             infos.append(info)
             compiled = dep.get(Bytecode)
-            bytecode.append(compiled.directories if compiled else ())
+            if compiled is not None:
+                bytecode.append(compiled.directories)
+                native = native or compiled.native
         elif cc is not None and cc.shared_libraries:
             native = True
             infos.append(PythonInfo(runtime=(*cc.shared_libraries, *cc.runtime)))
@@ -61,7 +66,7 @@ def deps_of(context: Context) -> Deps:
         else:
             hint = "made modules are sources, files that the program reads are data"
             context.fail(f"{dep.label} is no library for Python", hint, "deps")
-    return Deps(merge(infos), Bytecode(unique(bytecode)), native)
+    return Deps(merge(infos), Bytecode(unique(bytecode), native))
 
 
 def own_info(attributes: AnyPythonAttributes, context: Context) -> PythonInfo:

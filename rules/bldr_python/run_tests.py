@@ -5,8 +5,8 @@
 `SPEC` is a JSON object: `framework` ("pytest" or "unittest"), `files` and `modules` (the same test modules, by path and
 by name), `bytecode` (directories that compile_sources.py made). From the environment: XML_OUTPUT_FILE (where the report
 in JUnit's form goes), TESTBRIDGE_TEST_ONLY (a filter, as the option -k of both frameworks), TEST_TOTAL_SHARDS,
-TEST_SHARD_INDEX and TEST_SHARD_STATUS_FILE, TEST_PREMATURE_EXIT_FILE. Modules in which nothing is found to be run fail,
-except in a shard.
+TEST_SHARD_INDEX and TEST_SHARD_STATUS_FILE, TEST_PREMATURE_EXIT_FILE. Modules in which nothing is found to be run fail;
+a shard fails where there is nothing for any of them.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ _UNPRINTABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Shard:
-    """Which cases this process runs: every `total`-th, from the one at `index`."""
+    """Which cases this process runs: every `total`-th, from the one at `index`. `found` counts those of all shards."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.total = int(env.get("TEST_TOTAL_SHARDS") or 1)
         self.index = int(env.get("TEST_SHARD_INDEX") or 0)
+        self.found = 0
         status = env.get("TEST_SHARD_STATUS_FILE")
         if status:
             with open(status, "wb"):  # tells that shards are understood
@@ -46,19 +47,6 @@ class Shard:
 
     def takes(self, number: int) -> bool:
         return number % self.total == self.index
-
-
-class PytestShard:
-    """The plugin that leaves the other shards' cases out."""
-
-    def __init__(self, shard: Shard) -> None:
-        self._shard = shard
-
-    def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
-        others = [item for number, item in enumerate(items) if not self._shard.takes(number)]
-        if others:
-            config.hook.pytest_deselected(items=others)
-            items[:] = [item for number, item in enumerate(items) if self._shard.takes(number)]
 
 
 class Report(unittest.TextTestResult):
@@ -152,7 +140,7 @@ def main(spec_path: str, arguments: list[str]) -> int:
     if premature and os.path.exists(premature):
         os.remove(premature)
     if code == NOTHING_FOUND:
-        if shard.total > 1:
+        if shard.found:  # the other shards have them
             return 0
         sys.stdout.flush()
         sys.stderr.write(f"no tests were found in {', '.join(spec['files'])}\n")
@@ -178,6 +166,22 @@ def _use_bytecode(directories: list[str]) -> None:
                     os.symlink(os.path.abspath(compiled), cached)
 
 
+def _pytest_plugin(shard: Shard) -> object:
+    """Leaves the other shards' cases out. Comes last, as what the filter leaves is what is divided."""
+    import pytest
+
+    class Plugin:
+        @pytest.hookimpl(trylast=True)
+        def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
+            shard.found = len(items)
+            others = [item for number, item in enumerate(items) if not shard.takes(number)]
+            if others:
+                config.hook.pytest_deselected(items=others)
+                items[:] = [item for number, item in enumerate(items) if shard.takes(number)]
+
+    return Plugin()
+
+
 def _pytest(spec: dict[str, Any], arguments: list[str], shard: Shard) -> int:
     import pytest
 
@@ -188,7 +192,7 @@ def _pytest(spec: dict[str, Any], arguments: list[str], shard: Shard) -> int:
     wanted = os.environ.get("TESTBRIDGE_TEST_ONLY")
     if wanted:
         options += ["-k", wanted]
-    plugins = [PytestShard(shard)] if shard.total > 1 else []
+    plugins = [_pytest_plugin(shard)] if shard.total > 1 else []
     return int(pytest.main([*options, *spec["files"], *arguments], plugins=plugins))
 
 
@@ -206,7 +210,9 @@ def _unittest(spec: dict[str, Any], arguments: list[str], shard: Shard) -> int:
     suite = unittest.TestSuite()
     for name in spec["modules"]:
         suite.addTest(_loaded(loader, name))
-    chosen = unittest.TestSuite(case for number, case in enumerate(_flat(suite)) if shard.takes(number))
+    cases = list(_flat(suite))
+    shard.found = len(cases)
+    chosen = unittest.TestSuite(case for number, case in enumerate(cases) if shard.takes(number))
     runner = unittest.TextTestRunner(
         resultclass=Report, verbosity=1 + options.verbose, failfast=options.failfast, buffer=options.buffer
     )

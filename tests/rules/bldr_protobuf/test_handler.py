@@ -57,7 +57,7 @@ def test_sources_in_another_language(language, outputs, words):
 @pytest.mark.parametrize(
     ("source", "root", "expected"),
     [
-        ("pkg/proto-files/a.proto", "proto-files", "pkg/proto-files/a_pb2.py"),  # the name of a module begins at the root
+        ("pkg/proto-files/a.proto", "proto-files", "pkg/proto-files/a_pb2.py"),  # only below the root
         ("pkg/proto-files/a.proto", ".", "pkg/proto_files/a_pb2.py"),
         ("pkg/v1.0/b.v1.proto", "v1.0", "pkg/v1.0/b/v1_pb2.py"),
         ("a-b.proto", ".", "a_b_pb2.py"),

@@ -27,11 +27,13 @@ def greet():
     return made_of("//lib:greet", "library", files, imports=["src"])
 
 
-def pinned(name, *files):
+def pinned(name, *files, roots=()):
     """A distribution as a lock file gives it."""
     sources = [f"external/pypi/{name}/{file}" for file in files]
     data = [f"external/pypi/{name}/{name}-1.0.dist-info/METADATA"]
-    return made_of(f"@pypi//:{name}", "library", {"sources": sources, "data": data}, imports=[name], check=False)
+    return made_of(
+        f"@pypi//:{name}", "library", {"sources": sources, "data": data}, imports=[name, *roots], check=False
+    )
 
 
 def test_a_library_is_compiled_in_one_action(greet):
@@ -62,6 +64,14 @@ def test_a_program_holds_all_below_it(greet):
     assert set(spec["files"]) | set(spec["bytecode"]) == set(paths(action.inputs))
     assert program.get(Executable) == Executable(action.outputs[0], (), ("python",))
     assert paths(action.outputs) == ["app/hello"]
+
+
+def test_what_an_installer_would_move_is_of_the_distribution():
+    dep = pinned("dep", "dep.py", "dep-1.0.data/purelib/moved.py", roots=["dep/dep-1.0.data/purelib"])
+    program = made_of("//app:hello", "executable", {"sources": ["app/main.py"]}, [dep.as_dep()])
+    spec = json.loads(dict(program.action("PythonPack").files)["app/hello.python/program.json"])
+    assert spec["roots"] == ["app"]
+    assert spec["sites"] == ["external/pypi/dep/dep-1.0.data/purelib", "external/pypi/dep"]
 
 
 @pytest.mark.parametrize(
@@ -112,6 +122,10 @@ def test_shared_libraries_of_other_languages_come_along():
     program = made_of("//a:hello", "executable", {"sources": ["a/main.py"]}, [words])
     assert "c/libwords.so" in paths(program.action("PythonPack").inputs)
     assert program.get(Executable).toolchains == ("python", "cc-runtime")
+    above = made_of("//b:b", "library", {"sources": ["b/b.py"]}, [words])
+    top = made_of("//c:c", "library", {"sources": ["c/c.py"]}, [above.as_dep()])
+    test = made_of("//d:t", "test", {"sources": ["d/t.py"]}, [top.as_dep()])
+    assert test.get(TestInfo).toolchains == ("python", "cc-runtime")
 
 
 @pytest.mark.parametrize(

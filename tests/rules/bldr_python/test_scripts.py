@@ -93,6 +93,20 @@ def test_a_packed_program_runs_alone(here, tmp_path_factory):
     assert (done.returncode, done.stdout) == (3, f"hi 1.5 ['{elsewhere}', 'x'] __main__\n"), done.stderr
 
 
+def test_what_an_installer_would_move_stands_at_the_top(here):
+    """Modules of a wheel's `purelib` are imported as those beside its metadata are, though one holds the other."""
+    top = here(
+        {
+            "src/app.py": "import dep, moved\nprint(dep.__name__, moved.__file__)\n",
+            "site/dep.py": "",
+            "site/dep-1.5.data/purelib/moved.py": "",
+        }
+    )
+    sites = ["site/dep-1.5.data/purelib", "site"]
+    made = packed(top, "app", files=["src/app.py", "site/dep.py", "site/dep-1.5.data/purelib/moved.py"], sites=sites)
+    assert python(made).stdout == f"dep {made}/moved.py\n"
+
+
 def test_an_entry_point_is_called(here):
     top = here({"src/p/cli.py": "class Main:\n    @staticmethod\n    def run():\n        return 'ended'\n"})
     done = python(packed(top, "p.cli", "Main.run", files=["src/p/cli.py"]))
@@ -212,14 +226,20 @@ def test_filters_and_shards(here, framework):
         assert os.path.exists(f"status{index}")
         seen += report()
     assert sorted(seen) == [f"test_{letter}" for letter in "abcde"]
+    env = {"TEST_TOTAL_SHARDS": "2", "TEST_SHARD_INDEX": "1", "XML_OUTPUT_FILE": "test.xml"}
+    wanted = "test_a or test_c" if framework == "pytest" else "*test_[ac]"
+    assert run_test(framework, ["test_it"], TESTBRIDGE_TEST_ONLY=wanted, **env).returncode == 0
+    assert list(report()) == ["test_c"]  # what the filter leaves is divided
+    assert run_test(framework, ["test_it"], TESTBRIDGE_TEST_ONLY="nothing", **env).returncode == 5
 
 
 @pytest.mark.parametrize("framework", ["unittest", "pytest"])
 def test_a_test_without_cases_fails(here, framework):
     here({"test_it.py": "x = 1\n"})
-    done = run_test(framework, ["test_it"])
-    assert done.returncode == 5
-    assert "no tests were found in test_it.py" in done.stderr
+    for total in ("1", "2"):
+        done = run_test(framework, ["test_it"], TEST_TOTAL_SHARDS=total, TEST_SHARD_INDEX="0")
+        assert done.returncode == 5
+        assert "no tests were found in test_it.py" in done.stderr
 
 
 def test_bytecode_is_used_and_a_test_that_leaves_is_noticed(here):
