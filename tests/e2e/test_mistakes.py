@@ -91,6 +91,20 @@ def test_two_targets_with_one_output(project):
     assert 'the output "out" is made by "//:one" too' in built.stderr
 
 
+@pytest.mark.parametrize("first", ["x", "y"])
+def test_an_output_inside_another_ones_directory(project, first):
+    """Whichever of the two is analysed first."""
+    outputs = {"x": "d/deep/file", "y": "d/"}
+    tables = [
+        f'[target.{name}]\ntype = "command"\noutputs = ["{outputs[name]}"]\ncommand = "true"\n'
+        for name in sorted(outputs, reverse=first == "y")
+    ]
+    tables[1] += f'deps = [":{first}"]\n'
+    built = project({"Builderfile": "".join(tables)}).build()
+    assert built.exit_code == 2
+    assert 'the output "d/deep/file" lies inside the output "d"' in built.stderr, built
+
+
 @pytest.mark.parametrize("path", [".lock", ".bldr-work", ".bldr-work/f"])
 def test_an_output_where_bldr_works_itself(project, path):
     it = project({"Builderfile": f'[target.one]\ntype = "command"\noutputs = ["{path}"]\ncommand = "echo > $OUT"\n'})
@@ -204,11 +218,19 @@ def test_an_unknown_toolchain_is_a_mistake_of_its_target_beside_others(project):
             outputs = ["p"]
             command = "true"
             env = { BLDR_ROOT = "/z" }
-            """
+
+            [target.t]
+            type = "test"
+            language = "shell"
+            sources = ["t.sh"]
+            toolchains = ["never"]
+            """,
+            "t.sh": "true\n",
         }
     )
     built = it.build()
     assert built.exit_code == 2
+    assert 'target "//:t": no plugin knows the toolchain "never"' in built.stderr
     assert 'target "//:j": no plugin knows the toolchain "nope"' in built.stderr
     assert 'target "//:k": BLDR_ROOT is set by bldr' in built.stderr
 

@@ -1,6 +1,6 @@
 """Analysis: asks the handler of every target for its actions, and holds the answers to the contract."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
@@ -11,7 +11,7 @@ from bldr.api.configuration import Configuration
 from bldr.api.errors import CacheError, PluginError, Problem, TargetError, ToolchainError, WorkspaceError
 from bldr.api.handlers import Analysis, P
 from bldr.api.labels import Label
-from bldr.api.providers import Executable, Files
+from bldr.api.providers import Executable, Files, TestInfo
 from bldr.api.toolchains import Toolchain
 from bldr.graph.actions import RESERVED_NAMES, ActionGraph, ActionNode, AnalyzedTarget, Permissions
 from bldr.graph.contract import BreachError, Known, check_analysis, provided_artifacts
@@ -144,7 +144,7 @@ class Analyzer:
         self._inherited_env = inherited_env
         self._problems: list[Problem] = []
         self._claimed: dict[str, Label] = {}
-        self._claimed_directories: dict[str, Label] = {}
+        self._above: dict[str, str] = {}  # every directory above what is claimed, and one output that lies in it
         self._known = Known()
         self._reserved = frozenset((*RESERVED_NAMES, *reserved))
 
@@ -173,7 +173,7 @@ class Analyzer:
             analysis = self._ask(entry, target.attributes, context)
             self._check(entry, target, context, analysis)
             _check_env(target.attributes, context)
-            for name in dict.fromkeys(name for action in analysis.actions for name in action.toolchains):
+            for name in dict.fromkeys(_named_toolchains(analysis)):
                 context.toolchain(name)  # found here, a missing one is the target's mistake
         except (TargetError, ToolchainError) as error:
             place = target.place(context.failed_attribute)
@@ -225,7 +225,7 @@ class Analyzer:
                 self._known.check_all(provided_artifacts(provider))
         except BreachError as breach:
             raise _breach(entry, target.label, str(breach)) from breach
-        for path in made:
+        for path in sorted(made):
             self._claim(target, context, path)
 
     def _made(self, context: TargetContext, analysis: Analysis) -> set[str]:
@@ -255,13 +255,17 @@ class Analyzer:
             context.fail(f'the output "{name}" is made by "{other}" too', "give one of them another name", "outputs")
         if self._source_exists(path):
             context.fail(f'the output "{name}" has the path of a source file', "give it another name", "outputs")
+        outer, inner = name, self._above.get(path)
+        parents = []
         parent = path
-        while parent := parent.rpartition("/")[0]:
-            if parent in self._claimed_directories or parent in self._claimed:
-                context.fail(f'the output "{name}" lies inside the output "{parent}"', "declare only one", "outputs")
+        while (parent := parent.rpartition("/")[0]) and parent not in self._above:
+            parents.append(parent)
+            if parent in self._claimed:
+                outer, inner = parent, name
+        if inner is not None:
+            context.fail(f'the output "{inner}" lies inside the output "{outer}"', "declare only one", "outputs")
         self._claimed[path] = target.label
-        if context.declared[path].is_directory:
-            self._claimed_directories[path] = target.label
+        self._above.update(dict.fromkeys(parents, path))
 
     def _node(
         self, entry: "HandlerEntry", target: "Target", context: TargetContext, action: Action, permissions: Permissions
@@ -279,6 +283,15 @@ class Analyzer:
             # of a test it is the run that wants to be alone, not what builds it
             exclusive="exclusive" in target.attributes.tags and not isinstance(target.attributes, TestAttributes),
         )
+
+
+def _named_toolchains(analysis: Analysis) -> Iterator[str]:
+    """Those of the actions, and those that a test runs with."""
+    for action in analysis.actions:
+        yield from action.toolchains
+    for provider in analysis.provides:
+        if isinstance(provider, TestInfo):
+            yield from provider.toolchains
 
 
 def _breach(entry: "HandlerEntry", label: Label, what: str) -> PluginError:
