@@ -244,10 +244,20 @@ class Cell:
         """A launch in the sandbox that was made ahead, or in one that is made now where that is of no use."""
         now_s = time.monotonic()
         ready = ahead.take(plan)
-        launch = Running(launch_id, plan, Supervisor(plan, stdio[1:], self._group, now_s), now_s, ready.reports)
+        try:
+            supervisor = Supervisor(plan, stdio[1:], self._group, now_s)
+            try:
+                ready.give(plan, self._sampled(), stdio)
+            except BaseException:
+                supervisor.close()
+                raise
+        except BaseException:
+            ready.end()
+            self._group.finish()
+            raise
+        launch = Running(launch_id, plan, supervisor, now_s, ready.reports)
         launch.pid, launch.pidfd, launch.inner = ready.pid, ready.pidfd, ready.inner
         launch.messages = ready.messages
-        ready.give(plan, self._sampled(), stdio)
         return launch
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 
 from bldr.api import Input, Link, MadeFile, ResourceLimits, Temp
 from bldr_linux import compiled, cradle, init, landlock, steps
+from bldr_linux.ahead import Ahead
+from bldr_linux.cell import Cell
+from bldr_linux.cgroups.group import CellGroup
 from bldr_linux.sandbox import LinuxSandbox
 
 WORLD = (Path(__file__).parent / "world.py").read_text()
@@ -206,6 +210,32 @@ def test_whoever_says_that_it_is_ready_before_its_birth_is_told_is_waited_for(ow
     with pytest.raises(cradle.CradleError):
         newborn.namespace()
     newborn.end()
+
+
+def test_a_launch_that_fails_half_way_leaves_no_sandbox(own_cradle, tmp_path, monkeypatch):
+    ours, theirs = socket.socketpair()
+    cell = Cell(theirs, init.Prepared(), CellGroup(("", "", (), (), ()), 1), die_with_parent=False)
+    directory_fd = os.open("/", os.O_PATH)
+    log_fd = os.open(tmp_path / "log", os.O_CREAT | os.O_WRONLY)
+    before = os.listdir("/proc/self/fd")
+    newborn = own_cradle.bear(0, directory_fd, -1)
+    pid = newborn.pid
+
+    def give(*_):
+        raise OSError(errno.ETOOMANYREFS, "too many references")
+
+    monkeypatch.setattr(newborn, "give", give)
+    monkeypatch.setattr(Ahead, "take", lambda *_: newborn)
+    plan = {"bounds": {"log": 1000}, "control": {}, "measured": ()}
+    with pytest.raises(OSError, match="too many references"):
+        cell._give(Ahead(None, None), 1, plan, (log_fd, log_fd, log_fd))
+    assert os.listdir("/proc/self/fd") == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, 0)
+    for fd in (directory_fd, log_fd):
+        os.close(fd)
+    ours.close()
+    theirs.close()
 
 
 @pytest.mark.parametrize("machine", steps.MACHINES)
