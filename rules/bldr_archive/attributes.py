@@ -10,8 +10,8 @@ Format = Literal["tar", "tar.gz", "tar.xz", "zip"]
 class ArchiveAttributes(TargetAttributes, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`type = "archive"`: the files of `sources`, and those that `deps` make with all that their programs need.
 
-    `out` is the name of the archive, by default that of the target and the format. A file is called in it what it is
-    called in the package, or in the workspace where it is of another package; `strip_prefix`, a directory of the
+    `out` is the name of the archive, by default that of the target and the format. A file below the package's directory
+    is called in it by its path there, any other by its path in the workspace; `strip_prefix`, a directory of the
     package, is taken away from all names, and `prefix` put before them. `modes` are pairs of a pattern of such a name
     and a mode ("0755"); without one, programs have 0755 and other files 0644. `mtime` counts seconds since 1970.
     """

@@ -88,7 +88,11 @@ def _entries(files: tuple[Artifact, ...], attributes: ArchiveAttributes, context
     prefix = f"{attributes.prefix.rstrip('/')}/" if attributes.prefix else ""
     names: dict[str, str] = {}
     for file in files:
-        name = (prefix + _name(file.path, attributes, context)).rstrip("/")
+        inner = _name(file.path, attributes, context)
+        if not inner and not file.is_directory:
+            hint = "strip the directory that it is in"
+            context.fail(f'it takes the whole name of "{file.path}" away', hint, "strip_prefix")
+        name = (prefix + inner).rstrip("/")
         if name in names:
             context.fail(f'"{names[name]}" and "{file.path}" would both be "{name}"', attribute="sources")
         names[name] = file.path

@@ -26,6 +26,8 @@ def test_what_files_are_called():
     action, spec = archive_of(["pkg/b/c.txt", "other/d.txt", "pkg/a.txt"])
     assert [artifact.path for artifact in action.outputs] == ["pkg/a.tar.gz"]
     assert spec["entries"] == [["a.txt", "pkg/a.txt"], ["b/c.txt", "pkg/b/c.txt"], ["other/d.txt", "other/d.txt"]]
+    _, spec = archive_of(["pkg/sub/tool"])  # also where a package is below this one
+    assert spec["entries"] == [["sub/tool", "pkg/sub/tool"]]
     _, spec = archive_of(["pkg/b/c.txt"], strip_prefix="b/", prefix="x/y/", format="zip", out="z.zip")
     assert spec["entries"] == [["x/y/c.txt", "pkg/b/c.txt"]]
 
@@ -47,6 +49,7 @@ def test_deps_bring_programs_with_what_stands_beside_them():
         (["pkg/a"], {"prefix": "/x"}, '"/x" is no path below the archive', "prefix"),
         (["pkg/a"], {"strip_prefix": "../x"}, '"../x" is no path below the archive', "strip_prefix"),
         (["pkg/a"], {"strip_prefix": "x"}, '"pkg/a" is not below "pkg/x"', "strip_prefix"),
+        (["pkg/x"], {"strip_prefix": "x"}, 'it takes the whole name of "pkg/x" away', "strip_prefix"),
         (["pkg/a", "a"], {}, '"pkg/a" and "a" would both be "a"', "sources"),
         (["pkg/a"], {"modes": {"*": "rwx"}}, 'the mode of "*" is "rwx"', "modes"),
         (["pkg/a"], {"mtime": 1, "format": "zip"}, "mtime is 1", "mtime"),
