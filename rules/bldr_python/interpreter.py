@@ -12,6 +12,7 @@ ENVIRONMENT = ("PATH", "HOME", "PYTHON", "PYENV_VERSION", "PYENV_ROOT")
 OLDEST = (3, 8)
 _NAMES = ("python3", "python")
 _PROBE_TIMEOUT_S = 60
+_SHOWN_CHARACTERS = 200
 _PROBE = """
 import json, sys, sysconfig
 print(json.dumps({
@@ -52,7 +53,8 @@ def find_interpreter(env: Mapping[str, str]) -> Interpreter:
         refused.append(f"{path}: {found}")
     wanted = env.get("PYTHON", "")
     hint = "; ".join(refused) or "install Python, or name one by the variable PYTHON"
-    raise ToolchainError(f'PYTHON is "{wanted}", which is not usable' if wanted else "no Python is on the PATH", hint)
+    none = "no usable Python is on the PATH" if refused else "no Python is on the PATH"
+    raise ToolchainError(f'PYTHON is "{wanted}", which is not usable' if wanted else none, hint)
 
 
 def directories(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -83,11 +85,18 @@ def _probe(path: str, env: Mapping[str, str]) -> Interpreter | str:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PROBE_TIMEOUT_S,
-            check=True,
+            check=False,
         )
+    except subprocess.TimeoutExpired:
+        return f"it said nothing for {_PROBE_TIMEOUT_S} seconds"
+    except OSError as error:
+        return error.strerror or str(error)
+    if asked.returncode != 0:
+        return _what_matters(asked.stderr) or f"exit code {asked.returncode}"
+    try:
         told = json.loads(asked.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        return " ".join(str(error).split())[:200]
+    except ValueError:
+        return f'it said "{_what_matters(asked.stdout)}", which is no answer of Python'
     version = tuple(told["version"])
     if version < OLDEST:
         return f"it is Python {version[0]}.{version[1]}, the oldest that is known is {OLDEST[0]}.{OLDEST[1]}"
@@ -103,6 +112,13 @@ def _probe(path: str, env: Mapping[str, str]) -> Interpreter | str:
         found=path,
         asked=tuple(_shim_files(path, env)),
     )
+
+
+def _what_matters(said: bytes) -> str:
+    """What a person needs of it: shims and loaders say first what is wrong, Python itself says it last."""
+    lines = said.decode(errors="replace").strip().splitlines() or [""]
+    line = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    return " ".join(line.split())[:_SHOWN_CHARACTERS]
 
 
 def _shim_files(path: str, env: Mapping[str, str]) -> list[str]:

@@ -66,8 +66,26 @@ def test_one_that_does_not_work_is_passed_over(tmp_path):
     assert find_interpreter({"PATH": f"{tmp_path}/a:{tmp_path}/b"}).version == sys.version_info[:3]
     with pytest.raises(ToolchainError) as missing:
         find_interpreter({"PATH": f"{tmp_path}/a"})
-    assert missing.value.message == "no Python is on the PATH"
-    assert missing.value.hint.startswith(f"{tmp_path}/a/python3: Command ")
+    assert missing.value.message == "no usable Python is on the PATH"
+    assert missing.value.hint == f"{tmp_path}/a/python3: exit code 1"
+    with pytest.raises(ToolchainError, match="no Python is on the PATH"):
+        find_interpreter({"PATH": f"{tmp_path}/c"})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("#!/bin/sh\necho 'pyenv: version `3.9` is not installed' >&2\necho more >&2\nexit 1\n",
+         "pyenv: version `3.9` is not installed"),
+        ("#!/bin/sh\necho hello\n", 'it said "hello", which is no answer of Python'),
+        ("#!/nowhere/python\n", "No such file or directory"),
+    ],
+)  # fmt: skip
+def test_why_one_is_not_taken_is_said(tmp_path, text, expected):
+    path = script(tmp_path / "python3", text)
+    with pytest.raises(ToolchainError) as refused:
+        find_interpreter({"PATH": str(tmp_path)})
+    assert refused.value.hint == f"{path}: {expected}"
 
 
 def test_the_variable_python_decides(tmp_path):
