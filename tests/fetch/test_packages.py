@@ -2,8 +2,10 @@
 
 import base64
 import hashlib
+import io
 import os
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -53,7 +55,6 @@ def test_every_digest(package, bring_all, tar, zipped, contents, tmp_path):
         package("m.zip", archive, h1(members), strip_prefix="example.com/m@v1.0.0"),
         package("m.jar", b"no archive", unpack=False),
         package("go.mod", b"module m\n", h1({"go.mod": b"module m\n"}), unpack=False),
-        package("whole.zip", archive, h1(members), unpack=False),
     ]
     places = bring_all(packages)
     assert contents(places["pkg/a.crate"]) == {"x": "x"}
@@ -61,10 +62,27 @@ def test_every_digest(package, bring_all, tar, zipped, contents, tmp_path):
     assert contents(places["pkg/c.tgz"]) == {"z": "z"}
     assert contents(places["pkg/m.zip"]) == {"Z.go": "package m\n", "go.mod": "module m\n"}
     assert places["pkg/m.jar"].read_bytes() == b"no archive"
-    assert places["pkg/whole.zip"].read_bytes() == archive
     assert places["pkg/m.jar"].stat().st_nlink == 2  # the download itself, no copy
     assert bring_all(packages, offline=True) == places
     assert verify_packages("dep", packages, str(tmp_path / "store")) == []
+
+
+def test_what_gos_digest_does_not_pin_is_not_taken(package, bring_all, tmp_path):
+    """Execute bits, and which of many archives it is."""
+
+    def archive(mode):
+        with zipfile.ZipFile(buffer := io.BytesIO(), "w") as written:
+            member = zipfile.ZipInfo("m/run.sh")
+            member.create_system, member.external_attr = 3, mode << 16
+            written.writestr(member, "true")
+        return buffer.getvalue()
+
+    assert archive(0o100755) != archive(0o100644)
+    digest = h1({"m/run.sh": b"true"})
+    places = bring_all([package("m.zip", archive(0o100755), digest, strip_prefix="m")])
+    assert not os.access(places["pkg/m.zip"] / "run.sh", os.X_OK)
+    with pytest.raises(FetchError, match=r'"h1:" pins the files in a zip archive and not the archive'):
+        bring_all([package("whole.zip", archive(0o100755), digest, unpack=False)])
 
 
 def test_gos_own_digest():

@@ -12,6 +12,7 @@ from bldr.fetch import manifest
 from bldr.fetch.archives import Archives
 from bldr.fetch.locations import Locations
 from bldr.fetch.parallel import Job, Telling, run_all
+from bldr.fetch.pins import GO
 from bldr.fetch.source import CONTENT, Fetching, Means, Wanted
 from bldr.fetch.tree import TreeWriter, remove_tree
 from bldr.fetch.unpack import unpack
@@ -73,8 +74,11 @@ def _unpack(wanted: Wanted, archive: BinaryIO, entry: str, locations: Locations,
     try:
         tree = os.path.join(partial, "tree")
         if wanted.unpack:
-            paths = unpack(archive, tree, wanted.strip_prefix, means.limits)
+            # Go's digest is over names and contents: what it does not pin is left out, as Go does
+            programs = wanted.pin.algorithm != GO
+            paths = unpack(archive, tree, wanted.strip_prefix, means.limits, programs=programs)
         else:
+            _refuse_zip(wanted, archive)
             paths = _adopt(locations.download(wanted.pin.key), tree)
         manifest.write(partial, paths)
         os.chmod(partial, 0o755)  # noqa: S103 - to be read by all, below a cache directory that is the owner's alone
@@ -82,6 +86,18 @@ def _unpack(wanted: Wanted, archive: BinaryIO, entry: str, locations: Locations,
     except BaseException:
         remove_tree(partial)
         raise
+
+
+def _refuse_zip(wanted: Wanted, file: BinaryIO) -> None:
+    """Go's digest of a zip is over the files in it: there are many archives that have it. Raises FetchError."""
+    if wanted.pin.algorithm != GO:
+        return
+    file.seek(0)
+    if file.read(2) == b"PK":
+        raise FetchError(
+            f'{wanted.who}: "{GO}:" pins the files in a zip archive and not the archive, which is to be kept as it is',
+            "unpack it, or pin it by a sha256",
+        )
 
 
 def _adopt(download: str, tree: str) -> tuple[manifest.Entry, ...]:

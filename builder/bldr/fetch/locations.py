@@ -31,9 +31,10 @@ class Locations:
     def download(self, key: str) -> str:
         return os.path.join(self.downloads, key)
 
-    def entry(self, key: str, strip_prefix: str, *, unpack: bool = True) -> str:
+    def entry(self, key: str, strip_prefix: str, *, unpack: bool = True, programs: bool = True) -> str:
         """The directory that holds `tree` and `manifest`."""
         form = strip_prefix if unpack else "\0file"
+        form += "" if programs else "\0no programs"
         digest = hashlib.sha256(f"{_UNPACK_VERSION}\0{form}".encode()).hexdigest()[:16]
         return os.path.join(self.external, f"{key}-{digest}")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from bldr.api import CacheError, FetchError, Locked
 from bldr.fetch import manifest
 from bldr.fetch.locations import Locations
-from bldr.fetch.pins import Pin, parse_pin
+from bldr.fetch.pins import GO, Pin, parse_pin
 from bldr.fetch.source import CONTENT, External, Limits, Means, Progress, Wanted, Warn
 
 
@@ -138,7 +138,9 @@ def _wanted_package(name: str, package: Locked) -> Wanted:
 
 
 def _entry(wanted: Wanted, locations: Locations) -> str:
-    return locations.entry(wanted.pin.key, wanted.strip_prefix, unpack=wanted.unpack)
+    return locations.entry(
+        wanted.pin.key, wanted.strip_prefix, unpack=wanted.unpack, programs=wanted.pin.algorithm != GO
+    )
 
 
 def _damage(wanted: Wanted, locations: Locations) -> list[str]:

@@ -11,9 +11,12 @@ from bldr.fetch.source import SINGLE_DIRECTORY, Limits
 from bldr.fetch.tree import TreeWriter
 
 
-def unpack(file: BinaryIO, destination: str, strip_prefix: str, limits: Limits) -> tuple[Entry, ...]:
+def unpack(
+    file: BinaryIO, destination: str, strip_prefix: str, limits: Limits, *, programs: bool = True
+) -> tuple[Entry, ...]:
     """Write what the archive holds below `strip_prefix` to the new directory `destination`.
 
+    Without `programs` no file is executable, whatever the archive says.
     Every member is checked, also those outside of `strip_prefix`; "*" stands for the one directory at the top. Raises
     HostileArchiveError for an archive that is not to be trusted and FetchError where `strip_prefix` is not a directory
     of it; what was written by then is the caller's to remove.
@@ -21,7 +24,7 @@ def unpack(file: BinaryIO, destination: str, strip_prefix: str, limits: Limits) 
     prefix = None if strip_prefix == SINGLE_DIRECTORY else split_name(strip_prefix, limits) if strip_prefix else ()
     writer = TreeWriter(destination)
     try:
-        unpacking = _Unpacking(writer, prefix, limits)
+        unpacking = _Unpacking(writer, prefix, limits, programs=programs)
         for count, member in enumerate(read_archive(file, limits), 1):
             if count > limits.entries:
                 raise HostileArchiveError(f"the archive holds more than {limits.entries} members")
@@ -35,10 +38,11 @@ def unpack(file: BinaryIO, destination: str, strip_prefix: str, limits: Limits) 
 class _Unpacking:
     """One archive on its way. Links are made last, so that no write can go through one."""
 
-    def __init__(self, writer: TreeWriter, prefix: Parts | None, limits: Limits) -> None:
+    def __init__(self, writer: TreeWriter, prefix: Parts | None, limits: Limits, *, programs: bool) -> None:
         self._writer = writer
         self._prefix = prefix
         self._limits = limits
+        self._programs = programs
         self._claims = Claims()
         self._links: dict[Parts, str] = {}
         self._hard_links: dict[Parts, Parts] = {}
@@ -72,7 +76,7 @@ class _Unpacking:
             if inner is not None:
                 self._writer.directory(inner)
         elif inner:
-            self._writer.file(inner, member.executable, member.size_bytes, member.content)
+            self._writer.file(inner, member.executable and self._programs, member.size_bytes, member.content)
 
     def link(self) -> None:
         """After the last member: check the prefix, then make the links."""
