@@ -126,10 +126,10 @@ class Cradle:
     def _run(self, program: bytes, fds: Sequence[int]) -> None:
         self._send(_RUN, program, fds)
         while True:
-            numbers, _ = self._hear()
+            numbers, fd = self._hear()
             if numbers[0] == _RAN:
                 break
-            self._take_birth(numbers, -1)
+            self._take_birth(numbers, fd)
         if numbers[2]:
             raise CradleError(numbers)
 

@@ -212,6 +212,15 @@ def test_whoever_says_that_it_is_ready_before_its_birth_is_told_is_waited_for(ow
     newborn.end()
 
 
+def test_a_birth_that_is_told_of_while_something_else_is_waited_for_is_kept(own_cradle):
+    directory_fd = os.open("/", os.O_PATH)
+    newborn = own_cradle.bear(0, directory_fd, -1)
+    os.close(directory_fd)
+    own_cradle.join(())
+    assert newborn.is_alive()
+    newborn.end()
+
+
 def test_a_launch_that_fails_half_way_leaves_no_sandbox(own_cradle, tmp_path, monkeypatch):
     ours, theirs = socket.socketpair()
     cell = Cell(theirs, init.Prepared(), CellGroup(("", "", (), (), ()), 1), die_with_parent=False)
