@@ -25,7 +25,7 @@ from bldr.execute.slots import Slots, available_memory_bytes
 from bldr.execute.sources import Sources
 from bldr.execute.sysroot import Sysroots
 from bldr.execute.tests import Counts, Tests, count, summary_of
-from bldr.graph.actions import ActionGraph, ActionNode
+from bldr.graph.actions import ActionGraph, ActionNode, blocked
 from bldr.graph.analysis import requested_files
 from bldr.graph.missing import missing_input_hint
 from bldr.graph.tests import Reuse, test_directory, why_not_reused
@@ -103,6 +103,7 @@ class Building:
         self._history = History(store, self._memory)
         self._started_s: dict[int, float] = {}
         self._complete: dict[Label, bool] = {}
+        self._blocked: dict[int, int] = {}
         self._reuse_tests: Reuse = reuse_tests
         self._following = Following(events.emit) if follow_tests else None
         self._ran = self._cached = self._failed = 0
@@ -322,6 +323,8 @@ class Building:
 
     def _tell_tests(self) -> Counts:
         """One event for every attempt at every part of every test, and then one for the test."""
+        failed = {index for index, outcome in self._loop.outcomes.items() if not outcome.result.is_ok}
+        self._blocked = blocked(self._plan.nodes, failed)
         summaries, finished = [], []
         for label, nodes in self._plan.tests.items():
             attempts = self._tests.finished(label, self._written, self._why_not_run)
@@ -331,29 +334,21 @@ class Building:
                 save_parts(self._store, self._memory, str(label), [node.name for node in nodes])
             all_ran = all(event.status != "not_run" for event in attempts)
             self._complete[label] &= all_ran
-            is_built = all_ran or all(needed.is_ok for node in nodes for needed in self._needed_by(node))
+            is_built = all_ran or not any(node.index in self._blocked for node in nodes)
             summary = summary_of(attempts, is_built=is_built)
             self._events.emit(summary)
             summaries.append(summary)
             finished += attempts
         return count(summaries, finished)
 
-    def _needed_by(self, node: ActionNode) -> Iterator[ActionResult]:
-        """The results of what failed among the actions that a node needs."""
-        for needed in self._plan.graph.needed(node.deps):
-            outcome = self._loop.outcomes.get(needed.index)
-            if outcome is not None:
-                yield outcome.result
-
     def _written(self, tree_path: str) -> str:
         """Where a file of a test stands in the folder of outputs; "" where nothing is written there."""
         return self._outputs.path(tree_path) if self._materialize != "none" else ""
 
     def _why_not_run(self, node: ActionNode) -> str:
-        for needed in self._plan.graph.needed(node.deps):
-            outcome = self._loop.outcomes.get(needed.index)
-            if outcome is not None and not outcome.result.is_ok:
-                return f'"{needed.label}", which it needs, was not built'
+        broken = self._blocked.get(node.index)
+        if broken is not None:
+            return f'"{self._plan.graph.nodes[broken].label}", which it needs, was not built'
         return "interrupted" if self._loop.interrupted else "the build stopped at a failure before it: -k goes on"
 
 

@@ -1,6 +1,6 @@
 """The action graph: what the analysis of targets came to. Every output has one owner."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -112,3 +112,14 @@ class ActionGraph:
             if index in wanted:
                 wanted.update(self.nodes[index].deps)
         return [self.nodes[index] for index in sorted(wanted)]
+
+
+def blocked(nodes: Iterable[ActionNode], failed: Collection[int]) -> dict[int, int]:
+    """For each node that needs one of `failed`, the first that it needs; `nodes` are in order, with all they need."""
+    found: dict[int, int] = {}
+    if failed:
+        for node in nodes:
+            broken = [dep if dep in failed else found[dep] for dep in node.deps if dep in failed or dep in found]
+            if broken:
+                found[node.index] = min(broken)
+    return found
