@@ -87,3 +87,8 @@ def test_use_limits_and_verdict_are_stored():
     )  # fmt: skip
     assert decode_checked(encode(result), NODE) == result
     assert result.limits == {"file_bytes": 5.0, "log_bytes": 6.0, "cpus": 1.5, "processes": 4.0}
+
+
+def test_who_changes_limits_changes_nobody_else_s():
+    limits_of(ResourceLimits(processes=4)).clear()
+    assert limits_of(ResourceLimits(processes=4)) == {"processes": 4.0}

@@ -101,10 +101,15 @@ def _parents(path: str) -> list[str]:
     return found
 
 
-@lru_cache(maxsize=256)
 def limits_of(resources: object) -> dict[str, float]:
-    """The numeric limits of a `ResourceLimits`, by field name, for events and records. Most actions share them: they
-    are not to be changed."""
+    """The numeric limits of a `ResourceLimits`, by field name, for events and records: whoever gets them has their
+    own."""
+    return dict(_shared_limits_of(resources))
+
+
+@lru_cache(maxsize=256)
+def _shared_limits_of(resources: object) -> dict[str, float]:
+    """Most actions have the same ones."""
     return {
         name: float(value)
         for name in getattr(resources, "__struct_fields__", ())
