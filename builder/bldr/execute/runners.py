@@ -1,4 +1,4 @@
-"""The runner stack: `cached(limited(sandboxed))`, small runners around one method `run`.
+"""The runner stack: `cached(attempts(limited(sandboxed)))`, small runners around one method `run`.
 
 No runner blocks: each is told by a callback when the runner that it wraps is done with an action.
 """
