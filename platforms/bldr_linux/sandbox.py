@@ -59,6 +59,9 @@ class LinuxSandbox:
     def _try(self) -> tuple[Probe, bool]:
         if self._probed is None:
             answer, counts = probe.probe(self.name)
-            note = _COMPILED if self._compiled and os.path.exists(compiled.path()) else _NOT_COMPILED
+            program_fd = compiled.open_program() if self._compiled else -1
+            note = _COMPILED if program_fd >= 0 else _NOT_COMPILED
+            if program_fd >= 0:
+                os.close(program_fd)
             self._probed = msgspec.structs.replace(answer, notes=(note,)), counts
         return self._probed

@@ -50,11 +50,19 @@ def build() -> str:
                 break
         done.check_returncode()
         os.chmod(new, 0o755)  # noqa: S103 - whoever may read the modules runs it, as an unprivileged user too
-        for name in os.listdir(_DIRECTORY):
-            if name.startswith(f"cradle-{os.uname().machine}-") and os.path.join(_DIRECTORY, name) != new:
-                os.unlink(os.path.join(_DIRECTORY, name))
+        _remove_older(program)
         os.rename(new, program)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(new)
     return program
+
+
+def _remove_older(program: str) -> None:
+    """Remove what was compiled from other sources, but nothing that somebody else is about to finish."""
+    for name in os.listdir(_DIRECTORY):
+        other = os.path.join(_DIRECTORY, name)
+        is_program = name.startswith(f"cradle-{os.uname().machine}-") and "." not in name
+        if is_program and other != program:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(other)

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -283,6 +284,28 @@ def test_without_a_compiler_there_is_no_program(tmp_path, monkeypatch):
     with pytest.raises(subprocess.CalledProcessError):
         compiled.build()
     assert compiled.open_program() == -1
+
+
+def test_without_its_source_there_is_no_program_and_the_sandbox_works(sandbox, monkeypatch, tmp_path):
+    monkeypatch.setattr(compiled, "_SOURCE", str(tmp_path / "cradle.c"))
+    found = LinuxSandbox().probe()
+    assert found.supported
+    assert "runs in Python" in found.notes[0]
+
+
+def test_two_installations_at_once_leave_each_other_alone(monkeypatch, tmp_path):
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler here")
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(compiled, "_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(compiled, "_SOURCE", str(tmp_path / "cradle.c"))
+    (tmp_path / "cradle.c").write_text("int main(void) { return 0; }")
+    older, unfinished = (tmp_path / f"cradle-{os.uname().machine}-{name}" for name in ("0123", "4567.89"))
+    older.touch()
+    unfinished.touch()
+    program = compiled.build()
+    assert {path.name for path in tmp_path.iterdir()} == {"cradle.c", os.path.basename(program), unfinished.name}
+    assert subprocess.run([program], check=False).returncode == 0
 
 
 WITHOUT_CLONE3 = r"""
