@@ -49,7 +49,7 @@ BYTES_AT_MOST = 65_000
 
 _HERE, _AT_EMPTY_PATH, _AT_RECURSIVE, _BOTH_EMPTY = -100, 0x1000, 0x8000, 0x44
 _CLONED = 1 | os.O_CLOEXEC | _AT_EMPTY_PATH | _AT_RECURSIVE
-_SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
+_SET_STRING, _CREATE = 1, 6
 _IN_ROOT = 0x12  # RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS
 _O_PATH = os.O_PATH | os.O_CLOEXEC
 _BASE_FD, _QUEUES_FD = 4, 63
@@ -197,7 +197,7 @@ def last(
 ) -> Encoded:
     """What is left when there is a launch.
 
-    `streams` are the rights that `landlock.rights_of_stream` gives the standard streams, `limits` what
+    `streams` are the rights that `landlock.of_stream` gives the standard streams, `limits` what
     `command.within` makes of the plan's.
     """
     program = Program(machine)
