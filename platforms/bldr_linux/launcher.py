@@ -68,11 +68,11 @@ class Launcher:
                 syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
             self._prepared = init.Prepared(self._receiver.fds.pop(0) if has_program else -1)
         except OSError as error:
-            self._sock.sendall(wire.frame(("refused", error.strerror, error.errno or 0)))
+            _tell(self._sock.fileno(), ("refused", error.strerror, error.errno or 0))
             return
         self._groups = groups
         self._die_with_parent = die_with_parent
-        self._sock.sendall(wire.frame(("opened",)))
+        _tell(self._sock.fileno(), ("opened",))
 
     def _fork(self, number: int) -> None:
         fd = self._receiver.fds.pop(0)
@@ -83,10 +83,18 @@ class Launcher:
             pid = os.fork()
         except OSError as error:
             pid = -1
-            os.write(fd, wire.frame(("lost", error.strerror, error.errno)))
+            _tell(fd, ("lost", error.strerror, error.errno))
         if pid == 0:
             cell.main(fd, number, self._prepared, self._groups, die_with_parent=self._die_with_parent)
         os.close(fd)
+
+
+def _tell(fd: int, message: tuple[Any, ...]) -> None:
+    """The engine, if it is still there; what is said here fits into any socket's buffer."""
+    try:  # noqa: SIM105 - contextlib is not imported here
+        os.write(fd, wire.frame(message))
+    except (BrokenPipeError, ConnectionResetError):
+        pass
 
 
 def main(fd: int) -> None:

@@ -194,6 +194,23 @@ def test_a_machine_without_room_for_a_process_says_so_and_the_others_go_on(make_
     launcher.close()
 
 
+@pytest.mark.parametrize("root", ["/", "/no/such/directory"])
+def test_a_launcher_whose_engine_is_gone_before_it_answers_ends_silently(root):
+    ours, theirs = socket.socketpair()
+    ours.sendall(wire.frame(("open", root, None, False, ("", "", (), (), ()), False)))
+    ours.close()
+    path = ":".join(path for path in sys.path if path)
+    ran = subprocess.run(
+        [sys.executable, "-c", f"from bldr_linux.launcher import main; main({theirs.fileno()})"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": path},
+        pass_fds=(theirs.fileno(),),
+        capture_output=True,
+        text=True,
+    )
+    theirs.close()
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 def test_renames_elsewhere_do_not_keep_a_path_from_being_resolved(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "here").mkdir()
