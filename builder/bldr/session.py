@@ -34,6 +34,7 @@ from bldr.graph.suites import without_suites
 from bldr.graph.targets import TargetGraph, build_target_graph
 from bldr.graph.tests import TestOptions, add_test_runs, is_wanted
 from bldr.graph.toolchains import HostToolchains
+from bldr.guard import Guard
 from bldr.hermetic.policy import Mode
 from bldr.load.bringing import Bringing
 from bldr.load.configurations import choose
@@ -83,6 +84,7 @@ class Session:
         self.platforms = Platforms(self.registry.sandboxes, request.isolation, self.store.root, self.store.memo)
         self.toolchains = HostToolchains(self.registry, self.store, os.environ, self._pinned)
         self.platform = host_platform()
+        self._guard = Guard()  # of the analysis that runs
         self._root = ""
         self._workspace: Workspace | None = None
         self._graph: TargetGraph | None = None
@@ -158,6 +160,7 @@ class Session:
     def plan(self, labels: Sequence[Label], *, tests: bool) -> Plan:
         """Analyse `labels`; with `tests`, the runs of the tests among them belong to the plan."""
         env = dict(os.environ)
+        self._guard = Guard()
         analyzer = Analyzer(
             self.graph,
             self.registry,
@@ -168,12 +171,13 @@ class Session:
             env,
             self.configuration,
             [output_directory(name).rpartition("/")[2].casefold() for name in self.workspace.configurations],
+            self._guard,
         )
         options = self.request.tests
         if tests and options.build_tests_only:
             labels = [label for label in labels if self._is_wanted_test(label)]
         actions = analyzer.analyze(labels)
-        for who, text in analyzer.guard.printed.items():
+        for who, text in self._guard.printed.items():
             self._warn("plugin", f"{who} printed to standard output: {text}", "handlers print nothing: report it")
         runs: dict[Label, list[ActionNode]] = {}
         wanted: list[int] = []
@@ -311,7 +315,9 @@ class Session:
         if pinned is None or workspace is None:
             return None
         source = workspace.externals[pinned.external]
-        return pinned_toolchain(pinned, source, workspace.external_directory(pinned.external))
+        with self._guard.suspended():  # it may be large, and the network slow: no plugin is at fault
+            tree = workspace.external_directory(pinned.external)
+        return pinned_toolchain(pinned, source, tree)
 
     @property
     def bringing(self) -> Bringing:

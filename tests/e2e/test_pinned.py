@@ -121,6 +121,30 @@ def test_doctor_and_mistakes(toy):
     assert 'did you mean "tool"?' in failed.stderr, failed
 
 
+def test_a_toolchain_that_cannot_be_fetched_is_no_fault_of_the_handler_that_asks(project):
+    made = project({
+        "Builderfile": f"""
+        [external.toys]
+        url = "file:toys.tar"
+        sha256 = "{64 * "0"}"
+
+        [toolchain.cc]
+        external = "toys"
+        commands = {{ cc = "bin/cc" }}
+
+        [target.hello]
+        type = "executable"
+        language = "c"
+        sources = ["hello.c"]
+        """,
+        "hello.c": "int main(void) {{ return 0; }}\n",
+    })  # fmt: skip
+    failed = made.build("//...")
+    assert failed.exit_code == 1, failed
+    assert failed.stderr.startswith('error: external "toys": '), failed
+    assert 'toys.tar" cannot be read' in failed.stderr, failed
+
+
 ZIG = """
 [external.zig]
 pypi = "ziglang==0.13.0"

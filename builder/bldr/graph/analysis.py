@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, get_args, 
 from bldr.api.actions import Action, Artifact, Platform
 from bldr.api.attributes import TargetAttributes, TestAttributes
 from bldr.api.configuration import Configuration
-from bldr.api.errors import CacheError, PluginError, Problem, TargetError, ToolchainError, WorkspaceError
+from bldr.api.errors import CacheError, FetchError, PluginError, Problem, TargetError, ToolchainError, WorkspaceError
 from bldr.api.handlers import Analysis, P
 from bldr.api.labels import Label
 from bldr.api.providers import Executable, Files, TestInfo
@@ -192,7 +192,7 @@ class Analyzer:
         self.guard.calls(Call(entry, context.label))
         try:
             analysis = entry.handler.analyze(attributes, context)
-        except (TargetError, ToolchainError, PluginError, CacheError):
+        except (TargetError, ToolchainError, PluginError, CacheError, FetchError):
             raise
         except Overdue as overdue:
             raise PluginError(str(overdue), _report_to(entry)) from overdue
@@ -210,8 +210,11 @@ class Analyzer:
         return analysis
 
     def _find_toolchain(self, name: str) -> Toolchain:
-        with self.guard.detecting(f'the detector of the toolchain "{name}"'):
-            return self._toolchains(name)
+        try:
+            with self.guard.detecting(f'the detector of the toolchain "{name}"'):
+                return self._toolchains(name)
+        except Overdue as overdue:
+            raise PluginError(str(overdue), "bldr doctor lists the plugins") from overdue
 
     def _check(self, entry: "HandlerEntry", target: "Target", context: TargetContext, analysis: Analysis) -> None:
         """Every output is declared, made once and nobody else's; every derived input is made by somebody."""
