@@ -22,10 +22,11 @@ class Locked(msgspec.Struct, frozen=True, kw_only=True):
 
     `name` is for messages ("serde 1.0.219"). `urls` are tried in order; every one is https: or file: (a relative path
     is one below the workspace's root). `digest` is "sha256:<hex>", "sha384:<hex>", "sha512:<hex>", or "h1:<base64>",
-    Go's digest of the files in a zip (of what is no zip: as if it were the only file, go.mod). The package stands at
-    `path` in the tree of the external source: as a directory with what the archive holds below `strip_prefix` ("*":
-    below the one directory at its top, whatever that is called), or, with `unpack` False, as the file itself. A path
-    may lie inside another package's directory ("node_modules/a/node_modules/b"), where it hides what that one holds.
+    Go's digest of the files in a zip (of what is no zip: as if it were the only file, go.mod). It pins no execute bits,
+    which are left out, and no zip that is to be kept as it is, which is refused. The package stands at `path` in the
+    tree of the external source: as a directory with what the archive holds below `strip_prefix` ("*": below the one
+    directory at its top, whatever that is called), or, with `unpack` False, as the file itself. A path may lie inside
+    another package's directory ("node_modules/a/node_modules/b"), where it hides what that one holds.
 
     `pypi` ("name==version") says that the file with this digest is one of this release in an index of Python packages:
     the one that pip is configured for is asked before `urls`, which may then be none.
