@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 import sys
 from pathlib import Path
 
@@ -49,8 +50,21 @@ def children(pid):
 
 
 def cradles(box):
-    found = [child for cell in children(box.launcher._pid) for child in children(cell)]
-    return [pid for pid in found if Path(f"/proc/{pid}/comm").read_text() == "bldr-cradle\n"]
+    """The cradles below a launcher; whoever one has just borne has its name until it takes one of its own."""
+    for _ in range(500):
+        found = [child for cell in children(box.launcher._pid) for child in children(cell)]
+        named = [pid for pid in found if name_of(pid) == "bldr-cradle"]
+        if len(named) <= 1:
+            break
+        time.sleep(0.01)
+    return named
+
+
+def name_of(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @pytest.fixture
