@@ -44,12 +44,17 @@ def count_groups():
 
 
 def count_descriptors(pid):
-    """How many a process has open; -1 where the kernel hides it from an ordinary user, because it changed who it is."""
+    """How many a process has open; -1 where the kernel hides it from an ordinary user, because it changed who it is.
+
+    -2 where it has ended meanwhile.
+    """
     try:
         return len(os.listdir(f"/proc/{pid}/fd"))
     except PermissionError:
         assert os.geteuid() != 0
         return -1
+    except (FileNotFoundError, ProcessLookupError):
+        return -2
 
 
 def world(box):
