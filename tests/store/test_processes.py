@@ -141,6 +141,7 @@ def test_a_blob_is_put_while_another_process_puts_its_directory_in_place(tmp_pat
                     new.mkdir(exist_ok=True)
                     with contextlib.suppress(OSError):
                         os.rename(new, path.parent)
+                    time.sleep(0.0002)
 
         process = spawn(replace)
         try:

@@ -22,7 +22,7 @@ EXECUTABLE = ".x"
 """Ends the name of the inode with mode 0555."""
 _HASH = re.compile(r"[0-9a-f]{64}")
 _PINNED_AT_ONCE = 256
-_RENAME_ATTEMPTS = 16
+_RENAME_ATTEMPTS = 1000
 _NOT_OURS = (errno.EINVAL, errno.ELOOP, errno.EACCES, errno.EISDIR)
 """A link, a directory, a file without permissions: the store makes none of these, so the blob is damaged."""
 
