@@ -3,9 +3,8 @@
 import posixpath
 from typing import NamedTuple
 
-from bldr.api import TREE_ROOT, Action, Artifact, CcInfo, Context, Toolchain
+from bldr.api import TREE_ROOT, Action, Artifact, CcInfo, Context, Toolchain, first_of_each
 from bldr_cc.attributes import AnyCcAttributes
-from bldr_cc.providers import first_of_each
 from bldr_cc.sources import Kind, kind_of
 
 _MODES = {"default": (), "debug": ("-O0", "-g"), "release": ("-O2", "-DNDEBUG")}

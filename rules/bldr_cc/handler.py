@@ -13,11 +13,12 @@ from bldr.api import (
     Files,
     TargetAttributes,
     TestInfo,
+    first_of_each,
 )
 from bldr_cc.attributes import AnyCcAttributes, CcAttributes, CcLibraryAttributes, CcTestAttributes
 from bldr_cc.compile import compile_settings, compile_source
 from bldr_cc.link import archive, check_link_flags, link_program, link_shared
-from bldr_cc.providers import first_of_each, info_of_deps, merge
+from bldr_cc.providers import info_of_deps, merge
 from bldr_cc.sources import Sources, sort_out
 
 LANGUAGES = ("c", "c++")

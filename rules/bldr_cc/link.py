@@ -2,10 +2,9 @@
 
 import posixpath
 
-from bldr.api import Action, Artifact, CcInfo, Context, Toolchain
+from bldr.api import Action, Artifact, CcInfo, Context, Toolchain, first_of_each, last_of_each
 from bldr_cc.attributes import AnyCcAttributes
 from bldr_cc.compile import configured_flags
-from bldr_cc.providers import first_of_each, last_of_each
 
 _ARGUMENTS_MAX_BYTES = 32 * 1024  # longer lists go through a parameter file
 _PAIRS = ("-Xlinker", "-framework", "-u", "-z", "-T", "-L", "-l", "-h", "-e")

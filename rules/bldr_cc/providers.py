@@ -1,27 +1,9 @@
 """What reaches a target of C or C++ from its deps, and how it is handed on."""
 
 from collections.abc import Iterable
-from typing import TypeVar
 
-from bldr.api import Artifact, CcInfo, Context, Executable, Files
+from bldr.api import Artifact, CcInfo, Context, Executable, Files, first_of_each, last_of_each
 from bldr_cc.sources import Kind, kind_of
-
-T = TypeVar("T")
-
-
-def first_of_each(groups: Iterable[Iterable[T]]) -> tuple[T, ...]:
-    """All elements once, where they came first: search order."""
-    return tuple(dict.fromkeys(element for group in groups for element in group))
-
-
-def last_of_each(groups: Iterable[Iterable[T]]) -> tuple[T, ...]:
-    """All elements once, where they came last: link order.
-
-    Every group holds dependents before what they depend on and is closed (with an element comes all it needs), so
-    whatever an element needs stands behind its last mention.
-    """
-    elements = [element for group in groups for element in group]
-    return tuple(reversed(dict.fromkeys(reversed(elements))))
 
 
 def merge(infos: Iterable[CcInfo]) -> CcInfo:

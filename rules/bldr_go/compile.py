@@ -5,9 +5,9 @@ import posixpath
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from bldr.api import Action, Artifact, Context
+from bldr.api import Action, Artifact, Context, first_of_each
 from bldr_go.attributes import AnyGoAttributes, GoStdAttributes
-from bldr_go.providers import GoStdInfo, first_of_each
+from bldr_go.providers import GoStdInfo
 from bldr_go.tool import SOURCE
 
 _STANDARD_LIBRARY = """

@@ -3,11 +3,11 @@
 import posixpath
 from typing import ClassVar
 
-from bldr.api import Analysis, Artifact, Context, Executable, Files, TargetAttributes, TestInfo
+from bldr.api import Analysis, Artifact, Context, Executable, Files, TargetAttributes, TestInfo, first_of_each
 from bldr_go.attributes import GoAttributes, GoStdAttributes, GoTestAttributes
 from bldr_go.compile import Package, compile_package, compile_standard_library, compile_test, link
 from bldr_go.harness import RUN_TEST
-from bldr_go.providers import Deps, GoInfo, deps_of, first_of_each, library_under_test, standard_library
+from bldr_go.providers import Deps, GoInfo, deps_of, library_under_test, standard_library
 
 _COMPILED = (".go", ".s", ".h")
 

@@ -1,13 +1,10 @@
 """What reaches a package of Go from its deps, and how it is handed on."""
 
-from collections.abc import Iterable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
-from bldr.api import Artifact, Context
-
-T = TypeVar("T")
+from bldr.api import Artifact, Context, first_of_each
 
 
 class GoStdInfo(msgspec.Struct, frozen=True):
@@ -39,11 +36,6 @@ class Deps(NamedTuple):
     imports: tuple[tuple[str, Artifact], ...]
     objects: tuple[tuple[str, Artifact], ...]
     runtime: tuple[Artifact, ...]
-
-
-def first_of_each(groups: Iterable[Iterable[T]]) -> tuple[T, ...]:
-    """All elements once, where they came first."""
-    return tuple(dict.fromkeys(element for group in groups for element in group))
 
 
 def deps_of(context: Context) -> Deps:

@@ -3,9 +3,9 @@
 import posixpath
 from typing import ClassVar
 
-from bldr.api import Action, Analysis, Artifact, Context, Executable, Files, TargetAttributes
+from bldr.api import Action, Analysis, Artifact, Context, Executable, Files, TargetAttributes, first_of_each
 from bldr_protobuf.attributes import ProtoAttributes
-from bldr_protobuf.providers import ProtoInfo, info_of_deps, unique
+from bldr_protobuf.providers import ProtoInfo, info_of_deps
 
 _MADE = {"c++": (".pb.cc", ".pb.h"), "go": (".pb.go",), "python": ("_pb2.py",)}
 """What becomes of `x.proto`. What Java makes is named by what is in the file, so it is a directory."""
@@ -31,7 +31,8 @@ class ProtobufHandler:
         _check_sources(sources, root, context)
         deps = info_of_deps(context)
         info = ProtoInfo(
-            sources=unique((sources, deps.sources)), roots=unique(((root,) if sources else (), deps.roots))
+            sources=first_of_each((sources, deps.sources)),
+            roots=first_of_each(((root,) if sources else (), deps.roots)),
         )
         if not sources:
             if attributes.generate:
@@ -79,8 +80,8 @@ def _compile(
         mnemonic="ProtoCompile",
         message=f"Generating {context.label}",
         env=attributes.env,
-        tools=unique((program.program, *program.runtime) for program in programs),
-        toolchains=unique((("shell",) if makes else (), *(program.toolchains for program in programs))),
+        tools=first_of_each((program.program, *program.runtime) for program in programs),
+        toolchains=first_of_each((("shell",) if makes else (), *(program.toolchains for program in programs))),
     )
 
 

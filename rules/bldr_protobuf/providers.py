@@ -1,13 +1,8 @@
 """What messages tell those that import them."""
 
-from collections.abc import Iterable
-from typing import TypeVar
-
 import msgspec
 
-from bldr.api import Artifact, Context
-
-T = TypeVar("T")
+from bldr.api import Artifact, Context, first_of_each
 
 
 class ProtoInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,11 +10,6 @@ class ProtoInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     sources: tuple[Artifact, ...] = ()
     roots: tuple[str, ...] = ()
-
-
-def unique(groups: Iterable[Iterable[T]]) -> tuple[T, ...]:
-    """All elements once, where they came first: the order in which imports are looked for."""
-    return tuple(dict.fromkeys(element for group in groups for element in group))
 
 
 def info_of_deps(context: Context) -> ProtoInfo:
@@ -30,4 +20,6 @@ def info_of_deps(context: Context) -> ProtoInfo:
         if info is None:
             context.fail(f"{dep.label} is no library of messages", "its language is protobuf", "deps")
         infos.append(info)
-    return ProtoInfo(sources=unique(info.sources for info in infos), roots=unique(info.roots for info in infos))
+    return ProtoInfo(
+        sources=first_of_each(info.sources for info in infos), roots=first_of_each(info.roots for info in infos)
+    )

@@ -15,10 +15,11 @@ from bldr.api import (
     PythonInfo,
     TargetAttributes,
     TestInfo,
+    first_of_each,
 )
 from bldr_python.attributes import PythonLibraryAttributes, PythonProgramAttributes, PythonTestAttributes
 from bldr_python.programs import pack
-from bldr_python.providers import Bytecode, Deps, deps_of, merge, module_of, own_info, unique
+from bldr_python.providers import Bytecode, Deps, deps_of, merge, module_of, own_info
 from bldr_python.scripts import COMPILE, RUN_TESTS
 
 PYTHON = "python"
@@ -55,7 +56,7 @@ def _analyze_library(attributes: PythonLibraryAttributes, own: PythonInfo, deps:
     made = tuple(action.outputs[0] for action in actions)
     provides = (
         merge((own, deps.info)),
-        Bytecode(unique((made, deps.bytecode.directories)), deps.bytecode.native),
+        Bytecode(first_of_each((made, deps.bytecode.directories)), deps.bytecode.native),
         Files((*own.sources, *made)),
     )
     return Analysis(actions, provides)
@@ -64,7 +65,7 @@ def _analyze_library(attributes: PythonLibraryAttributes, own: PythonInfo, deps:
 def _analyze_program(attributes: PythonProgramAttributes, own: PythonInfo, deps: Deps, context: Context) -> Analysis:
     compiles = _compile(own, context, strict=True)
     info = merge((own, deps.info))
-    bytecode = unique(((action.outputs[0] for action in compiles), deps.bytecode.directories))
+    bytecode = first_of_each(((action.outputs[0] for action in compiles), deps.bytecode.directories))
     module, call = _start_of(attributes, own, context)
     action = pack(module, call, info, bytecode, context)
     program = action.outputs[0]
@@ -88,7 +89,7 @@ def _analyze_test(attributes: PythonTestAttributes, own: PythonInfo, deps: Deps,
     roots = (TREE_ROOT if root == "." else f"{TREE_ROOT}/{root}" for root in info.import_roots)
     test = TestInfo(
         argv=("python3", "-s", "-S", runner, spec_path),
-        inputs=unique((info.sources, info.runtime, deps.bytecode.directories)),
+        inputs=first_of_each((info.sources, info.runtime, deps.bytecode.directories)),
         env={"PYTHONPATH": ":".join(roots), **attributes.env},
         toolchains=_toolchains(deps),
         files=((runner, RUN_TESTS), (spec_path, json.dumps(spec, indent=1))),

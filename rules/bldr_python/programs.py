@@ -3,8 +3,8 @@
 import json
 import posixpath
 
-from bldr.api import Action, Artifact, Context, PythonInfo
-from bldr_python.providers import root_of, unique
+from bldr.api import Action, Artifact, Context, PythonInfo, first_of_each
+from bldr_python.providers import root_of
 from bldr_python.scripts import PACK, START
 
 
@@ -13,7 +13,7 @@ def pack(main: str, call: str, info: PythonInfo, bytecode: tuple[Artifact, ...],
     program = context.declare_file(context.label.name)
     directory = posixpath.join(context.label.directory, f"{context.label.name}.python")
     script, spec_path, start = (f"{directory}/{name}" for name in ("pack.py", "program.json", "start.py"))
-    files = unique((info.sources, info.runtime))
+    files = first_of_each((info.sources, info.runtime))
     sites = _sites(info)
     spec = {
         "main": main,
@@ -25,7 +25,7 @@ def pack(main: str, call: str, info: PythonInfo, bytecode: tuple[Artifact, ...],
     }
     return Action(
         argv=("python3", "-s", "-S", script, program.path, spec_path, start),
-        inputs=unique((files, bytecode)),
+        inputs=first_of_each((files, bytecode)),
         outputs=(program,),
         mnemonic="PythonPack",
         message=f"Packing {program.path}",

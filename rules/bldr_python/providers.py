@@ -2,14 +2,12 @@
 
 import posixpath
 from collections.abc import Iterable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
-from bldr.api import Artifact, CcInfo, Context, PythonInfo
+from bldr.api import Artifact, CcInfo, Context, PythonInfo, first_of_each
 from bldr_python.attributes import AnyPythonAttributes
-
-T = TypeVar("T")
 
 
 class Bytecode(msgspec.Struct, frozen=True):
@@ -29,18 +27,13 @@ class Deps(NamedTuple):
     bytecode: Bytecode
 
 
-def unique(groups: Iterable[Iterable[T]]) -> tuple[T, ...]:
-    """All elements once, where they came first: the order of the module search path."""
-    return tuple(dict.fromkeys(element for group in groups for element in group))
-
-
 def merge(infos: Iterable[PythonInfo]) -> PythonInfo:
     """Several deps as one."""
     infos = list(infos)
     return PythonInfo(
-        sources=unique(info.sources for info in infos),
-        import_roots=unique(info.import_roots for info in infos),
-        runtime=unique(info.runtime for info in infos),
+        sources=first_of_each(info.sources for info in infos),
+        import_roots=first_of_each(info.import_roots for info in infos),
+        runtime=first_of_each(info.runtime for info in infos),
     )
 
 
@@ -66,7 +59,7 @@ def deps_of(context: Context) -> Deps:
         else:
             hint = "made modules are sources, files that the program reads are data"
             context.fail(f"{dep.label} is no library for Python", hint, "deps")
-    return Deps(merge(infos), Bytecode(unique(bytecode), native))
+    return Deps(merge(infos), Bytecode(first_of_each(bytecode), native))
 
 
 def own_info(attributes: AnyPythonAttributes, context: Context) -> PythonInfo:

@@ -1,10 +1,10 @@
 """Build scripts (`build.rs`): compiled, then run in an action of their own, and what they say is handed to rustc."""
 
-from bldr.api import TREE_ROOT, Action, Context
+from bldr.api import TREE_ROOT, Action, Context, first_of_each
 from bldr_rust.attributes import AnyRustAttributes
 from bldr_rust.compile import Crate, Script, compile_crate
 from bldr_rust.crates import crate_name, manifest_directory, source_named
-from bldr_rust.providers import deps_of, first_of_each
+from bldr_rust.providers import deps_of
 
 _RUN = r"""
 root=$PWD

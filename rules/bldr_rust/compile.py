@@ -3,10 +3,10 @@
 import posixpath
 from typing import NamedTuple
 
-from bldr.api import TREE_ROOT, Action, Artifact, CcInfo, Context
+from bldr.api import TREE_ROOT, Action, Artifact, CcInfo, Context, first_of_each
 from bldr_rust.attributes import AnyRustAttributes
 from bldr_rust.crates import crate_name, disambiguator, manifest_directory
-from bldr_rust.providers import Deps, first_of_each
+from bldr_rust.providers import Deps
 
 _ARGUMENTS_MAX_BYTES = 32 * 1024  # longer lists go through a parameter file
 _MACHINE_FLAGS = ("target-cpu=native", "tune-cpu=native")

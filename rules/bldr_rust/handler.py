@@ -2,13 +2,13 @@
 
 from typing import ClassVar
 
-from bldr.api import Analysis, Artifact, CcInfo, Context, Executable, Files, TargetAttributes, TestInfo
+from bldr.api import Analysis, Artifact, CcInfo, Context, Executable, Files, TargetAttributes, TestInfo, first_of_each
 from bldr_rust.attributes import AnyRustAttributes, RustAttributes, RustLibraryAttributes, RustTestAttributes
 from bldr_rust.build_script import build_script
 from bldr_rust.compile import Crate, Script, compile_crate, made_name
 from bldr_rust.crates import crate_name, crate_root
 from bldr_rust.harness import RUN_TEST
-from bldr_rust.providers import Deps, RustInfo, deps_of, first_of_each, merge_native
+from bldr_rust.providers import Deps, RustInfo, deps_of, merge_native
 
 RUNTIME = "cc-runtime"
 _SYSTEM_LIBRARIES = ("-lpthread", "-ldl", "-lm")  # what the standard library needs; libc comes by itself

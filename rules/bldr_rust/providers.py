@@ -2,14 +2,12 @@
 
 import posixpath
 from collections.abc import Iterable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
-from bldr.api import Artifact, CcInfo, Context, Executable, Files, Label, parse_label
+from bldr.api import Artifact, CcInfo, Context, Executable, Files, Label, first_of_each, last_of_each, parse_label
 from bldr_rust.attributes import AnyRustAttributes
-
-T = TypeVar("T")
 
 
 class RustInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,17 +38,6 @@ class Deps(NamedTuple):
     crates: tuple[Artifact, ...]
     native: CcInfo
     runtime: tuple[Artifact, ...]
-
-
-def first_of_each(groups: Iterable[Iterable[T]]) -> tuple[T, ...]:
-    """All elements once, where they came first."""
-    return tuple(dict.fromkeys(element for group in groups for element in group))
-
-
-def last_of_each(groups: Iterable[Iterable[T]]) -> tuple[T, ...]:
-    """All elements once, where they came last: link order, dependents before what they depend on."""
-    elements = [element for group in groups for element in group]
-    return tuple(reversed(dict.fromkeys(reversed(elements))))
 
 
 def merge_native(infos: Iterable[CcInfo]) -> CcInfo:

@@ -13,9 +13,10 @@ from bldr.api import (
     TargetAttributes,
     TestInfo,
     ToolchainError,
+    first_of_each,
 )
 from bldr_shell.attributes import AnyShellAttributes, ShellAttributes, ShellTestAttributes
-from bldr_shell.providers import ShellInfo, info_of_deps, merge, unique
+from bldr_shell.providers import ShellInfo, info_of_deps, merge
 from bldr_shell.scripts import ASSEMBLE, CHECK, LAUNCH, RUN_TEST
 
 SHELL = "shell"
@@ -40,7 +41,7 @@ class ShellHandler:
         own = ShellInfo(
             sources=context.files("sources"),
             runtime=context.files("data"),
-            toolchains=unique(((SHELL,), attributes.toolchains)),
+            toolchains=first_of_each(((SHELL,), attributes.toolchains)),
         )
         checks = _check(attributes, own, deps, context)
         checked = tuple(action.outputs[0] for action in checks)
@@ -81,7 +82,7 @@ def _check(attributes: AnyShellAttributes, own: ShellInfo, deps: ShellInfo, cont
     script = posixpath.join(context.label.directory, f"{context.label.name}.shell", "check.sh")
     action = Action(
         argv=("sh", script, made.path, *attributes.lint_flags, "--", *(source.path for source in own.sources)),
-        inputs=unique((own.sources, deps.sources)),
+        inputs=first_of_each((own.sources, deps.sources)),
         outputs=(made,),
         mnemonic="ShellCheck",
         message=f"Checking {context.label}",
@@ -96,7 +97,7 @@ def _assemble(main: Artifact, info: ShellInfo, checked: tuple[Artifact, ...], co
     program = context.declare_file(context.label.name)
     directory = posixpath.join(context.label.directory, f"{context.label.name}.shell")
     script, launch, listed = (f"{directory}/{name}" for name in ("assemble.sh", "launch.sh", "files"))
-    beside = unique((info.sources, info.runtime))
+    beside = first_of_each((info.sources, info.runtime))
     argv: tuple[str, ...] = ("sh", script, main.path, program.path)
     outputs: tuple[Artifact, ...] = (program,)
     files: tuple[tuple[str, str], ...] = ((script, ASSEMBLE),)
@@ -109,7 +110,7 @@ def _assemble(main: Artifact, info: ShellInfo, checked: tuple[Artifact, ...], co
         files = (*files, (launch, text), (listed, paths))
     return Action(
         argv=argv,
-        inputs=unique((beside, checked)),
+        inputs=first_of_each((beside, checked)),
         outputs=outputs,
         mnemonic="ShellProgram",
         message=f"Assembling {program.path}",
@@ -125,7 +126,7 @@ def _test(
     runner = posixpath.join(context.label.directory, f"{context.label.name}.shell", "run_test.sh")
     return TestInfo(
         argv=("sh", runner, main.path),
-        inputs=unique((info.sources, info.runtime, checked)),
+        inputs=first_of_each((info.sources, info.runtime, checked)),
         env=attributes.env,
         toolchains=info.toolchains,
         files=((runner, RUN_TEST),),

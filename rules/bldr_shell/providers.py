@@ -1,13 +1,10 @@
 """What reaches a script from its deps, and how it is handed on."""
 
 from collections.abc import Iterable
-from typing import TypeVar
 
 import msgspec
 
-from bldr.api import Artifact, Context, Executable, Files
-
-T = TypeVar("T")
+from bldr.api import Artifact, Context, Executable, Files, first_of_each
 
 
 class ShellInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,18 +15,13 @@ class ShellInfo(msgspec.Struct, frozen=True, kw_only=True):
     toolchains: tuple[str, ...] = ()
 
 
-def unique(groups: Iterable[Iterable[T]]) -> tuple[T, ...]:
-    """All elements once, where they came first."""
-    return tuple(dict.fromkeys(element for group in groups for element in group))
-
-
 def merge(infos: Iterable[ShellInfo]) -> ShellInfo:
     """Several deps as one."""
     infos = list(infos)
     return ShellInfo(
-        sources=unique(info.sources for info in infos),
-        runtime=unique(info.runtime for info in infos),
-        toolchains=unique(info.toolchains for info in infos),
+        sources=first_of_each(info.sources for info in infos),
+        runtime=first_of_each(info.runtime for info in infos),
+        toolchains=first_of_each(info.toolchains for info in infos),
     )
 
 

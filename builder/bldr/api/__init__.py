@@ -21,6 +21,7 @@ from bldr.api.handlers import Analysis, Context, Dep, Handler
 from bldr.api.hooks import hook
 from bldr.api.labels import Label, parse_label
 from bldr.api.locks import Locked, LockedTree, LockError, LockFile, LockFormat
+from bldr.api.order import first_of_each, last_of_each
 from bldr.api.providers import CcInfo, Executable, Files, PythonInfo, TestInfo
 from bldr.api.sandbox import (
     GUARANTEES,
@@ -72,8 +73,9 @@ __all__ = [
     "CacheError", "CcInfo", "Command", "Configuration", "Context", "Dep", "Executable", "Exit", "ExitCode",
     "FetchError", "FileList", "Files", "Handler", "HermeticSettings", "Input", "Isolation", "IsolationError",
     "Label", "LabelList", "Launch", "Launcher", "Level", "Link", "LockError", "LockFile", "LockFormat", "Locked",
-    "LockedTree", "MadeFile", "NetworkPolicy", "Output", "Platform", "PluginError", "Probe", "Problem", "ProcessPolicy",
-    "PythonInfo", "ResourceLimits", "Sandbox", "SandboxSpec", "SetupFailure", "Shortfall", "SpecError",
-    "StagedTree", "Started", "TargetAttributes", "TargetError", "Temp", "TestAttributes", "TestInfo", "Toolchain",
-    "ToolchainDetector", "ToolchainError", "Usage", "Verdict", "WorkspaceError", "covers", "hook", "parse_label",
+    "LockedTree", "MadeFile", "NetworkPolicy", "Output", "Platform", "PluginError", "Probe", "Problem",
+    "ProcessPolicy", "PythonInfo", "ResourceLimits", "Sandbox", "SandboxSpec", "SetupFailure", "Shortfall",
+    "SpecError", "StagedTree", "Started", "TargetAttributes", "TargetError", "Temp", "TestAttributes", "TestInfo",
+    "Toolchain", "ToolchainDetector", "ToolchainError", "Usage", "Verdict", "WorkspaceError", "covers",
+    "first_of_each", "hook", "last_of_each", "parse_label",
 ]  # fmt: skip

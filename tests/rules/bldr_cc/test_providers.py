@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bldr_cc.providers import first_of_each, last_of_each
+from bldr.api import first_of_each, last_of_each
 
 
 @st.composite
