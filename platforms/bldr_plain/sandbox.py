@@ -1,9 +1,13 @@
 """What the plain platform can give: a clean environment and an end in time, on any POSIX system."""
 
 import os
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from bldr.api import GUARANTEES, LIMITS, Isolation, IsolationError, Launcher, Level, Probe, Shortfall
+from bldr.api import GUARANTEES, LIMITS, Isolation, IsolationError, Launch, Launcher, Level, Probe, Shortfall
+
+if TYPE_CHECKING:
+    from bldr_unmounted.confinement import Scratch
+    from bldr_unmounted.places import Command
 
 REACHED: Isolation = {"env": Level.SUPERVISED, "wall-time": Level.SUPERVISED}
 _WHY = "the plain sandbox isolates nothing"
@@ -28,9 +32,22 @@ class PlainSandbox:
         """A launcher inside this process. `root` takes the scratch directories of launches that have no tree."""
         if os.name != "posix":
             raise IsolationError(_WHY_NOT_SUPPORTED, _REMEDY)
-        from bldr_plain.launcher import PlainLauncher  # its imports exist on POSIX systems only
+        from bldr_unmounted.launcher import UnmountedLauncher  # its imports exist on POSIX systems only
 
-        return PlainLauncher(root)
+        return UnmountedLauncher(root, Unconfined())
+
+
+class Unconfined:
+    """Runs every command as it is; see `Confinement`."""
+
+    def isolation(self, launch: Launch) -> Isolation:  # noqa: ARG002
+        return dict(REACHED)
+
+    def confine(self, launch: Launch, command: "Command", program: str, scratch: "Scratch") -> tuple[str, ...]:  # noqa: ARG002
+        return (program, *command.argv[1:])
+
+    def close(self) -> None:
+        """There is nothing to remove."""
 
 
 def _shortfalls(names: tuple[str, ...], why: str) -> tuple[Shortfall, ...]:

@@ -137,7 +137,7 @@ class PollingWatch:
             return
         self._busy.set()
         if self._thread is None:
-            self._thread = threading.Thread(target=self._poll, name="bldr-plain-watch", daemon=True)
+            self._thread = threading.Thread(target=self._poll, name="bldr-watch-children", daemon=True)
             self._thread.start()
 
     def _poll(self) -> None:
@@ -150,7 +150,7 @@ class PollingWatch:
 
 
 def _is_zombie(pid: int) -> bool:
-    import psutil  # costs more than the rest of this plugin: only where pidfds are missing
+    import psutil  # costs more than the rest: only where pidfds are missing
 
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bldr.api import Launch, ResourceLimits
-from bldr_plain.places import Command
+from bldr_unmounted.places import Command
 
 if TYPE_CHECKING:
     import psutil
@@ -22,8 +22,11 @@ _PAUSES_S = (0.001, 0.002, 0.005, 0.01, 0.02, *[0.05] * 40)
 """Between two looks at who is left; a kill takes effect when the kernel gets round to it."""
 
 
-def spawn(command: Command, launch: Launch) -> "subprocess.Popen[bytes]":
-    """Raises OSError with the file that is missing or may not be run."""
+def spawn(argv: Sequence[str], command: Command, launch: Launch) -> "subprocess.Popen[bytes]":
+    """Start `argv`, the first word a path, in the directory and environment of `command`.
+
+    Raises OSError with the file that is missing or may not be run.
+    """
     bounds = rlimits(launch.spec.resources)
     die_with_parent = _death_signal() if launch.spec.process.kill_on_parent_exit else None
 
@@ -37,7 +40,7 @@ def spawn(command: Command, launch: Launch) -> "subprocess.Popen[bytes]":
             die_with_parent()
 
     return subprocess.Popen(
-        [find_executable(command), *command.argv[1:]],
+        list(argv),
         stdin=launch.stdin,
         stdout=launch.stdout,
         stderr=launch.stderr,

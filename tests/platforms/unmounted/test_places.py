@@ -1,8 +1,11 @@
 """Paths of the sandbox in terms of the host."""
 
+import subprocess
+import sys
+
 import pytest
 
-from bldr_plain.places import Places
+from bldr_unmounted.places import Places
 
 AT = Places({"/toolchain": "/cache/tc", "/toolchain/own": "/toolchain/own", "/tmp": "/root/tmp-1", "/build": "/up per"})
 
@@ -41,3 +44,17 @@ def test_the_root_may_be_declared():
 )
 def test_whole_words_are_replaced(text, result):
     assert AT.words(text) == result
+
+
+WITHOUT_POSIX = """
+import sys
+for name in ("resource", "fcntl", "pwd", "grp", "termios", "posix", "psutil"):
+    sys.modules[name] = None
+from bldr_unmounted.places import Command, Places
+print(Places({"/build": "C:\\\\up"}).host("/build/a"))
+"""
+
+
+def test_places_are_known_where_there_is_no_posix():
+    ran = subprocess.run([sys.executable, "-c", WITHOUT_POSIX], capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == ("C:\\up/a\n", "")

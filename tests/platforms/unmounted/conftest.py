@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from bldr.api import Launch, SandboxSpec, StagedTree
-from bldr_plain.launcher import PlainLauncher
-from bldr_plain.watch import PollingWatch, open_watch
+from bldr_plain.sandbox import Unconfined
+from bldr_unmounted.launcher import UnmountedLauncher
+from bldr_unmounted.watch import PollingWatch, open_watch
 
 PATH = ("PATH", "/usr/local/bin:/usr/bin:/bin")
 
@@ -19,7 +20,7 @@ class Driver:
     def __init__(self, directory, watch):
         self.root = str(directory / "root")
         os.mkdir(self.root)
-        self.launcher = PlainLauncher(self.root, watch)
+        self.launcher = UnmountedLauncher(self.root, Unconfined(), watch=watch)
         self._log = str(directory / "log")
         self._launch_id = 0
 

@@ -1,4 +1,4 @@
-"""The plain launcher runs commands, tells how they ended, exactly once, and leaves nothing behind."""
+"""The launcher of children runs commands, tells how they ended, exactly once, and leaves nothing behind."""
 
 import os
 import resource

@@ -3,7 +3,7 @@
 import os
 import stat
 
-from bldr_plain.tree import copy_tree, remove_tree
+from bldr_unmounted.tree import copy_tree, remove_tree
 
 
 def test_a_copy_keeps_time_stamps_links_and_the_x_bit(tree):
