@@ -1,4 +1,4 @@
-# make demo | test | check | full | test-vm | bench | bench-quick | bench-peers | clean: each makes .venv itself when it has to.
+# make demo | test | check | full | test-vm | test-wine | bench | bench-quick | bench-peers | clean: each makes .venv itself when it has to.
 # Needs Python 3.11+, gcc and make.
 #
 #   make PYTHON=python3.12 test    another interpreter (remove .venv first when there is one already)
@@ -11,11 +11,12 @@ TEST_JOBS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 VM_ARGS ?=
+WINE_ARGS ?=
 
 STAMP = $(VENV)/.installed
 BIN = $(VENV)/bin
 
-.PHONY: help demo test full test-vm check bench bench-quick bench-peers clean
+.PHONY: help demo test full test-vm test-wine check bench bench-quick bench-peers clean
 help:
 	@sed -n 's/^# make /make /p' Makefile
 
@@ -28,15 +29,19 @@ demo: $(STAMP)
 
 # Quick tier: minutes, no network, no privileges.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal -m 'not full and not vm' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal -m 'not full and not vm and not wine and not windows' $(PYTEST_ARGS)
 
 # What the quick tier leaves out.
 full: $(STAMP)
-	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal -m 'full and not vm' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal -m 'full and not vm and not wine and not windows' $(PYTEST_ARGS)
 
 # What needs a whole cgroup v2, in an emulated machine made of Debian's packages; needs qemu-system-x86, no privileges.
 test-vm: $(STAMP)
 	$(BIN)/python tests/vm/run.py $(VM_ARGS) $(PYTEST_ARGS)
+
+# What needs a Windows, on Wine with a real CPython in it; needs wine, wine64 and gcc-mingw-w64-x86-64-posix, no privileges.
+test-wine: $(STAMP)
+	$(BIN)/python tests/wine/run.py $(WINE_ARGS) $(PYTEST_ARGS)
 
 # All of them are run, so that one complaint does not hide the others.
 check: $(STAMP)
