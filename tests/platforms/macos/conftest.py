@@ -1,0 +1,32 @@
+"""The evaluator of profiles, importable, and a fake Mac."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+if str(HERE) not in sys.path:
+    sys.path.append(str(HERE))  # also for the programs that tests start
+
+
+@pytest.fixture
+def mac():
+    from seatbelt import Mac
+
+    return Mac()
+
+
+@pytest.fixture
+def profile():
+    """A profile of these forms after the two that all have."""
+    from seatbelt import Profile
+
+    return lambda *forms, **parameters: Profile("(version 1)\n(deny default)\n" + "\n".join(forms), parameters)
+
+
+@pytest.fixture
+def program_env():
+    """The environment of a program that imports what this process does."""
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
