@@ -30,3 +30,18 @@ def profile():
 def program_env():
     """The environment of a program that imports what this process does."""
     return {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+@pytest.fixture(scope="session")
+def sandbox_exec(tmp_path_factory):
+    """The path of a program that is `sandbox-exec` as far as that is possible here."""
+    import bldr_linux
+
+    places = [str(HERE), str(Path(bldr_linux.__file__).parents[1])]
+    top = tmp_path_factory.mktemp("program")
+    program = top / "sandbox-exec"
+    program.write_text(
+        f"#!{sys.executable} -IS\nimport sys\nsys.path[:0] = {places!r}\nfrom sandbox_exec import main\nmain()\n"
+    )
+    program.chmod(0o755)
+    return str(program)
