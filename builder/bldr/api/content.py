@@ -1,9 +1,10 @@
 """The identity of host files: a digest of what they contain, never of when or on which disk they were written."""
 
 import hashlib
-import os
 from collections.abc import Iterable
 from typing import NamedTuple
+
+from bldr.system import os
 
 _CHUNK_BYTES = 1 << 20
 

@@ -4,7 +4,6 @@ It runs when every process of the action is dead, so that nothing moves under it
 made is followed, and paths are walked component by component.
 """
 
-import os
 import posixpath
 import stat
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from bldr.graph.actions import ActionNode
 from bldr.plan.entries import Entry
 from bldr.store.blobs import Hashed
 from bldr.store.store import Store
+from bldr.system import os
 
 _MOST_NAMED = 5
 _PATH_BYTES = 2048  # of an output in its tree: PATH_MAX leaves as much to the places where trees stand
@@ -289,7 +289,7 @@ class Collector:
         found = []
         for directory, _, names in walk(self._upper):
             for name in names:
-                path = os.path.relpath(os.path.join(directory, name), self._upper)
+                path = f"{directory}/{name}"[len(self._upper) + 1 :]
                 if path not in declared and path not in self._inputs:
                     found.append(path)
         return f"it made {_names(sorted(found))} instead" if found else ""

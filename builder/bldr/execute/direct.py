@@ -6,8 +6,6 @@ mounting, workspace and end cost more than a small action does; and when nothing
 directories serve the next one as they are.
 """
 
-import fcntl
-import os
 import stat
 import struct
 import time
@@ -19,6 +17,7 @@ from bldr.plan.entries import Entry
 from bldr.store.digest import Digest, bytes_digest
 from bldr.store.removal import remove_tree
 from bldr.store.store import Store
+from bldr.system import fcntl, os
 
 _GETFLAGS = 0x80086601 if struct.calcsize("l") == 8 else 0x80046601  # linux/fs.h, FS_IOC_GETFLAGS
 _INDEXED = 0x1000  # linux/fs.h, FS_INDEX_FL: says that a directory is large

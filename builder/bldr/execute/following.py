@@ -1,13 +1,13 @@
 """What tests print, told while they run."""
 
 import codecs
-import os
 import re
 from collections.abc import Callable
 
 from bldr.api.events import TestOutput
 from bldr.execute.runners import Work
 from bldr.report.text import sanitize
+from bldr.system import os
 
 _CHUNK_BYTES = 1 << 16
 _HELD = re.compile("[\x1b\x80-\x9f\r]")

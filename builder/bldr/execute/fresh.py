@@ -4,7 +4,6 @@ Nobody can look into such a directory before it has its name, so a file in it ne
 under: one call that makes it is all that it costs.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bldr.execute.sources import signature
@@ -15,6 +14,7 @@ from bldr.store.digest import Digest
 from bldr.store.placement import spread
 from bldr.store.removal import remove_tree
 from bldr.store.states import FileState
+from bldr.system import os, send_file
 
 SMALL_BYTES = 1 << 20
 """What is written from memory; larger files are copied by the kernel."""
@@ -66,7 +66,7 @@ def fill(descriptor: int, blobs: Blobs, entry: Entry, contents: Iterator[bytes])
     source = os.open(blobs.path(Digest(entry.hash, entry.size_bytes)), os.O_RDONLY | os.O_CLOEXEC)
     try:
         left = entry.size_bytes
-        while left and (sent := os.sendfile(descriptor, source, None, left)):
+        while left and (sent := send_file(descriptor, source, None, left)):
             left -= sent
     finally:
         os.close(source)

@@ -1,7 +1,6 @@
 """Digests of large files, taken by threads while the loop goes on: hashing lets go of the interpreter."""
 
 import contextlib
-import os
 import stat
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -11,6 +10,8 @@ from bldr.execute.linktree import parents
 from bldr.execute.walk import walk
 from bldr.store.blobs import FileState, Hashed, file_state
 from bldr.store.digest import Digest, descriptor_digest, open_regular
+from bldr.system import os
+from bldr.system.wakeup import open_wakeup
 
 if TYPE_CHECKING:
     from threading import Thread
@@ -27,13 +28,13 @@ class Hashing:
     """Owns the threads, one for each action that ended with large outputs. `fileno` is readable when one is done."""
 
     def __init__(self) -> None:
-        self._reading, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._wakeup = open_wakeup()
         self._threads: set[Thread] = set()
         self._done: deque[tuple[Thread, Callable[[Hashed | None], None], Hashed | None]] = deque()
         self._is_stopped = False
 
     def fileno(self) -> int:
-        return self._reading
+        return self._wakeup.fileno()
 
     def start(self, paths: Sequence[str], done: Callable[[Hashed | None], None]) -> None:
         """Hash some files; `done` is called by `finish`, with None where it was stopped. One that cannot be read is
@@ -46,7 +47,7 @@ class Hashing:
 
     def finish(self) -> None:
         """Tell of those that are done."""
-        os.read(self._reading, 4096)
+        self._wakeup.clear()
         while self._done:
             thread, done, hashed = self._done.popleft()
             thread.join()
@@ -62,8 +63,7 @@ class Hashing:
         self.stop()
         for thread in self._threads:
             thread.join()
-        os.close(self._reading)
-        os.close(self._writing)
+        self._wakeup.close()
 
     def _run(self, thread: "Thread", paths: Sequence[str], done: Callable[[Hashed | None], None]) -> None:
         hashed: dict[FileState, tuple[Digest, bytes]] = {}
@@ -77,7 +77,7 @@ class Hashing:
             pass
         finally:
             self._done.append((thread, done, None if self._is_stopped else hashed))
-            os.write(self._writing, b"\0")
+            self._wakeup.wake()
 
     def _go_on(self) -> None:
         if self._is_stopped:

@@ -1,7 +1,6 @@
 """The limits of actions in people's words: the setting that raises one, and what an action used of each."""
 
 import contextlib
-import os
 import stat
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from bldr.api.sandbox import Level, Verdict
 from bldr.api.spec import ResourceLimits
 from bldr.execute.result import ActionResult
 from bldr.graph.actions import ActionNode
+from bldr.system import occupied_bytes, os
 
 
 class Kind(NamedTuple):
@@ -92,17 +92,17 @@ def passed_at_the_end(limits: ResourceLimits, upper: str, log_bytes: int, inputs
         return Verdict("log", limits.log_bytes, log_bytes, "bytes")
     if limits.output_bytes is None and limits.disk_bytes is None:
         return None
-    size_bytes = occupied_bytes = 0
+    size_bytes = disk_bytes = 0
     seen: set[int] = set()
     for path, status in _files(upper):
         if path not in inputs and status.st_ino not in seen:
             seen.add(status.st_ino)
             size_bytes += status.st_size
-            occupied_bytes += status.st_blocks * 512
+            disk_bytes += occupied_bytes(status)
     if limits.output_bytes is not None and size_bytes > limits.output_bytes:
         return Verdict("output", limits.output_bytes, size_bytes, "bytes")
-    if limits.disk_bytes is not None and occupied_bytes > limits.disk_bytes:
-        return Verdict("disk", limits.disk_bytes, occupied_bytes, "bytes")
+    if limits.disk_bytes is not None and disk_bytes > limits.disk_bytes:
+        return Verdict("disk", limits.disk_bytes, disk_bytes, "bytes")
     return None
 
 
@@ -141,7 +141,7 @@ def _files_in(directory: int, prefix: str, depth: int) -> Iterator[tuple[str, os
     with os.scandir(directory) as found:
         items = list(found)
     for item in items:
-        status = item.stat(follow_symlinks=False)
+        status = os.stat(item.name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISREG(status.st_mode):
             yield prefix + item.name, status
         elif stat.S_ISDIR(status.st_mode) and depth < _DEEPEST:

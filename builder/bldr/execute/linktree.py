@@ -1,12 +1,12 @@
 """A tree of links to blobs that no action can change, and what trees of every kind have in common."""
 
-import os
 from collections.abc import Collection, Iterable, Mapping, Set
 from typing import NamedTuple
 
 from bldr.plan.entries import Entry
 from bldr.store.digest import Digest
 from bldr.store.store import Store
+from bldr.system import os
 
 STAMP_NS = 315_532_800 * 10**9
 """Modification time of everything staged: 1980-01-01, the earliest that every archive format can hold."""
@@ -87,7 +87,7 @@ def with_parents(leaves: Iterable[str], directories: Collection[str]) -> frozens
 def make_directory(path: str, owner: Owner) -> None:
     """A directory whose mode does not depend on the umask."""
     os.mkdir(path)
-    os.chmod(path, 0o755)  # noqa: S103  # whatever the caller's umask is: actions see it
+    os.chmod(path, 0o755)  # whatever the caller's umask is: actions see it
     if owner is not None:
         os.chown(path, *owner)
 

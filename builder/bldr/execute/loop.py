@@ -3,7 +3,6 @@
 The states of an action: waiting (for its inputs), ready, running (or queued for a slot), done, failed, skipped.
 """
 
-import os
 import selectors
 import signal
 from collections import deque
@@ -18,8 +17,10 @@ from bldr.execute.sandboxed import Sandboxed
 from bldr.execute.sources import Sources
 from bldr.graph.actions import ActionGraph, ActionNode
 from bldr.plan.entries import Entry, expand
+from bldr.system.wakeup import Wakeup, open_wakeup
 
 _TICK_S = 0.1
+_STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
 _MANY, _FEW = 256, 16  # actions that are looked up together
 
 
@@ -99,7 +100,7 @@ class Loop:
             if self._limited.running:
                 self._poll(0)
 
-    def _wait(self, wakeup: int) -> None:
+    def _wait(self, wakeup: Wakeup) -> None:
         # now, that is while others run: never while a slot is free
         while self._limited.prepare() or self._sandboxed.tidy():
             if self._poll(0, wakeup):
@@ -107,15 +108,15 @@ class Loop:
         if not self._poll(_TICK_S, wakeup):
             self._tick()
 
-    def _poll(self, timeout_s: float, wakeup: int = -1) -> bool:
+    def _poll(self, timeout_s: float, wakeup: Wakeup | None = None) -> bool:
         ready = self._selector.select(timeout_s)
         for key, _ in ready:
             if key.data is self._sandboxed:
                 self._sandboxed.hashing.finish()
             elif key.data is not None:
                 self._sandboxed.reap(key.data)
-            elif wakeup >= 0:
-                os.read(wakeup, 4096)
+            elif wakeup is not None:
+                wakeup.clear()
         return bool(ready)
 
     def _start(self) -> None:
@@ -165,20 +166,19 @@ class Loop:
 
 
 @contextmanager
-def _signals(interrupt: Callable[[], None]) -> Iterator[int]:
-    """SIGINT and SIGTERM call `interrupt`, and wake the loop's selector by the descriptor that is given."""
-    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+def _signals(interrupt: Callable[[], None]) -> Iterator[Wakeup]:
+    """What asks a build to end calls `interrupt`, and wakes the loop's selector by what is given."""
+    wakeup = open_wakeup()
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         interrupt()
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    previous_wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    previous = {number: signal.signal(number, handle) for number in _STOPPING}
+    previous_wakeup = signal.set_wakeup_fd(wakeup.writer, warn_on_full_buffer=False)
     try:
-        yield reading
+        yield wakeup
     finally:
         signal.set_wakeup_fd(previous_wakeup)
         for number, handler in previous.items():
             signal.signal(number, handler)
-        os.close(reading)
-        os.close(writing)
+        wakeup.close()

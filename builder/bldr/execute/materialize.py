@@ -1,7 +1,6 @@
 """Materialisation: copies of requested outputs under `bldr-out/`, for people; never links into the store."""
 
 import contextlib
-import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -16,6 +15,7 @@ from bldr.store.digest import Digest
 from bldr.store.removal import remove_tree
 from bldr.store.states import FileState
 from bldr.store.store import Store
+from bldr.system import os
 
 OUTPUT_DIRECTORY = "bldr-out"
 _ASKED_AT_ONCE = 4096  # whose states are in memory together
@@ -181,14 +181,15 @@ class Outputs:
         self._make_directories(os.path.dirname(top))
         if os.path.islink(top):
             return
+        skipped = len(top) - len(tree_path)
         for directory, inside, names in reversed(list(walk(top))):
             for name in names:
                 place = f"{directory}/{name}"
-                if os.path.relpath(place, self._root) not in keep:
+                if place[skipped:] not in keep:
                     os.unlink(place)
             for name in inside:
                 place = f"{directory}/{name}"
-                if os.path.relpath(place, self._root) not in keep and not os.listdir(place):
+                if place[skipped:] not in keep and not os.listdir(place):
                     os.rmdir(place)
 
 

@@ -1,6 +1,5 @@
 """The innermost runner: stages an action, hands it to the platform, and makes a result of how it ended."""
 
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from bldr.store.blobs import Hashed
 from bldr.store.digest import Digest
 from bldr.store.errors import BlobMissing, storage_error
 from bldr.store.store import Store
+from bldr.system import os
 
 LOG_BYTES = 64 << 20
 """Most that is kept of an action's output; the rest is cut off and said to be."""

@@ -1,6 +1,5 @@
 """Source files: their contents go into the store once, and a stat proves that they are still the same."""
 
-import os
 import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +10,7 @@ from bldr.plan.entries import Entry
 from bldr.store.digest import Digest, bytes_digest
 from bldr.store.states import FileState
 from bldr.store.store import Store
+from bldr.system import os
 
 if TYPE_CHECKING:
     from bldr.load.workspace import Workspace

@@ -5,7 +5,6 @@ small action. So what no action can reach or change serves the next action again
 what an action wrote is removed while others run.
 """
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from bldr.store.digest import bytes_digest
 from bldr.store.errors import storage_error
 from bldr.store.removal import remove_tree
 from bldr.store.store import Store
+from bldr.system import os
 
 __all__ = ["STAMP_NS", "TOOLS_PATH", "TREE_PATH", "DirectStage", "Kind", "Stage", "Staged", "Stages", "wanted_of"]
 

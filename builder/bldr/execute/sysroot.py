@@ -5,7 +5,6 @@ was taken. One sysroot holds all toolchains that an action names, so that it is 
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from bldr.store.digest import Digest, record_checksum
 from bldr.store.errors import BlobMissing, storage_error
 from bldr.store.store import Store
 from bldr.store.trees import touch
+from bldr.system import os
 
 _LAYOUT = "1"
 """Version of the way a sysroot is laid out: raised when the same toolchains must be staged anew."""
@@ -106,7 +106,7 @@ class Sysroots:
         tree = os.path.join(self._parent, os.path.basename(building).removeprefix(".building-"))
         files: list[tuple[str, str, int, bool]] = []
         try:
-            os.chmod(building, 0o755)  # noqa: S103  # mkdtemp gives 0700; the sandbox's user must get in
+            os.chmod(building, 0o755)  # mkdtemp gives 0700; the sandbox's user must get in
             for toolchain in toolchains:
                 self._fill(building, toolchain, files)
             os.rename(building, tree)

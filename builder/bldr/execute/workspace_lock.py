@@ -1,13 +1,12 @@
 """One build at a time holds a workspace. The kernel drops the lock of a process that dies, however it dies."""
 
-import fcntl
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bldr.api.errors import BldrError
 from bldr.execute.materialize import OUTPUT_DIRECTORY
 from bldr.graph.actions import LOCK_NAME
+from bldr.system import fcntl, os
 
 
 @contextmanager

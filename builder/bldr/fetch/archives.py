@@ -1,6 +1,5 @@
 """The archive with the pinned hash: from the store, from its URL, or from whichever index has it."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -15,6 +14,7 @@ from bldr.fetch.names import HostileArchiveError, printable
 from bldr.fetch.pins import Pin
 from bldr.fetch.pipconf import PipSettings, read_pip_settings
 from bldr.fetch.source import Fetching, Limits, Means, Wanted
+from bldr.system import os
 
 _FETCH_HINT = 'run "bldr fetch" where the network can be reached'
 _PIP_HINT = '"pip config list" says where pip looks'

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import http.client
 import netrc
-import os
 import socket
 import ssl
 import stat
@@ -21,6 +20,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from bldr.api import CacheError, FetchError
 from bldr.fetch.names import printable
 from bldr.fetch.source import Limits
+from bldr.system import os
 
 T = TypeVar("T")
 

@@ -1,13 +1,12 @@
 """Where downloads and unpacked trees lie in the store, and how several processes share them."""
 
-import fcntl
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bldr.fetch.tree import remove_tree
+from bldr.system import fcntl, os
 
 _PARTIAL = re.compile(r"\.partial-((?:[a-z0-9]+-)?[0-9a-f]{64,})")
 _PARTS = ("tree", "damaged")

@@ -5,12 +5,13 @@ somebody asks (`bldr verify`). The checksums (XXH3) find accidents and careless 
 match is the pinned SHA-256 of the archive.
 """
 
-import os
 import stat
 from collections.abc import Iterator
 
 import msgspec
 import xxhash
+
+from bldr.system import os
 
 _VERSION = 1
 _CHECKSUM_BYTES = 16

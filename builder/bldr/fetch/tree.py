@@ -1,6 +1,5 @@
 """A tree written by descriptor: nothing in it can lead a write out of it, and nothing in it stays writable."""
 
-import os
 import stat
 from collections.abc import Iterable
 
@@ -8,6 +7,7 @@ import xxhash
 
 from bldr.fetch.manifest import Entry
 from bldr.fetch.names import HostileArchiveError, Parts, shown
+from bldr.system import os
 
 MTIME_NS = 315_532_800 * 10**9  # 1980-01-01, the SOURCE_DATE_EPOCH of every action
 _CHUNK_BYTES = 1 << 20

@@ -1,9 +1,9 @@
 """Makes the declared outputs that do not stand yet, so that there is something to show to the sandbox."""
 
 import contextlib
-import os
 
 from bldr.api import Output, SandboxSpec, SpecError
+from bldr.system import os
 
 
 def make_outputs(spec: SandboxSpec) -> tuple[Output, ...]:

@@ -4,7 +4,6 @@ A pattern never leaves its package: it does not enter packages and workspaces be
 version control. As in a shell, wildcards do not match a leading dot. Links are followed while they stay inside.
 """
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from bldr.load.directories import NEVER_ENTERED, Boundary, Directory, Kind, LinkError, follow
 from bldr.load.suggest import suggest
 from bldr.load.syntax import UNPRINTABLE
+from bldr.system import os
 
 MOST_ENTERED_LINKS = 10_000
 """Directories that one pattern may enter through links, which can multiply paths without an end."""

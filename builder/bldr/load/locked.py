@@ -1,10 +1,10 @@
 """The tree of a lock file's packages: directories and files of the cache, each at its place, as one tree."""
 
-import os
 import stat
 from collections.abc import Mapping
 
 from bldr.load.directories import Directory, Kind
+from bldr.system import os
 
 _NOWHERE = os.devnull + "/nowhere"
 """Where a path lies that only exists because packages lie below it: below a file there is nothing."""

@@ -4,9 +4,10 @@ A log is bytes that a stranger wrote. The file on disk keeps them; what is shown
 the clipboard, nor hide a line. Sequences are those of ECMA-48 and of xterm's control sequences.
 """
 
-import os
 import re
 from typing import NamedTuple
+
+from bldr.system import os
 
 # Possessive quantifiers keep the scan linear on hostile input. A string sequence (OSC, DCS, SOS, PM, APC) without its
 # terminator loses only its introducer: otherwise one byte could swallow the rest of the log.

@@ -2,8 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
-import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +21,7 @@ from bldr.store.digest import (
 )
 from bldr.store.errors import BlobMissing, storage_error
 from bldr.store.inodes import Inodes, blob_name
+from bldr.system import fcntl, os
 
 _FICLONE = 0x40049409  # linux/fs.h
 _UNLINKABLE = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)

@@ -6,13 +6,14 @@ states and memo keys that nobody attacks, where only speed counts.
 """
 
 import errno
-import os
 import stat
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 from xxhash import xxh3_128, xxh3_128_digest
+
+from bldr.system import os
 
 CHUNK_BYTES = 1 << 20
 SMALL_BYTES = 1 << 16

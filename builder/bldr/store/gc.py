@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from bldr.store.inodes import EXECUTABLE, is_hash
 from bldr.store.presence import DirectoryLock, Presence
 from bldr.store.removal import remove_tree
 from bldr.store.results import split_hashes
+from bldr.system import os
 
 _TOMBSTONES_S = 90 * 86400
 

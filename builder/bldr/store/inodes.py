@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import os
 import re
 import sqlite3
 import stat
@@ -14,12 +13,14 @@ from bldr.store.digest import Digest, descriptor_checksum, descriptor_digest, op
 from bldr.store.errors import BlobMissing, storage_error
 from bldr.store.presence import DirectoryLock, Presence
 from bldr.store.removal import remove_tree
+from bldr.system import kept_mode, os
 
 MODIFIED_NS = 315532800 * 10**9
 """Every blob's modification time, 1980-01-01 (what archives can hold, and SOURCE_DATE_EPOCH): builds must not depend on
 it, and any write to a blob betrays itself because it sets another."""
 EXECUTABLE = ".x"
 """Ends the name of the inode with mode 0555."""
+_PLAIN, _EXECUTABLE = kept_mode(0o444), kept_mode(0o555)
 _HASH = re.compile(r"[0-9a-f]{64}")
 _PINNED_AT_ONCE = 256
 _RENAME_ATTEMPTS = 1000
@@ -69,7 +70,7 @@ class Inodes:
         """The name of a file that may be used now, and its inode's number. Raises BlobMissing."""
         digest_hash = digest.hash
         name = f"{digest_hash[:2]}/{digest_hash[2:]}{EXECUTABLE if executable else ''}"
-        mode = 0o555 if executable else 0o444
+        mode = _EXECUTABLE if executable else _PLAIN
         if name in self._verified:  # and so is the name of a blob
             try:
                 status = os.stat(name, dir_fd=self.dir_fd, follow_symlinks=False)
@@ -86,7 +87,7 @@ class Inodes:
             return True
         name = blob_name(digest)
         try:
-            descriptor = self._pin(name, 0o444)
+            descriptor = self._pin(name, _PLAIN)
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -95,14 +96,14 @@ class Inodes:
             self._remove(name, None)
             return False
         try:
-            intact = _is_intact(os.fstat(descriptor), digest, 0o444)
+            intact = _is_intact(os.fstat(descriptor), digest, _PLAIN)
         finally:
             os.close(descriptor)
         if intact:
             self._pinned.add(digest.hash)
             return True
         try:
-            self.verify(digest, name, 0o444)
+            self.verify(digest, name, _PLAIN)
         except BlobMissing:
             return False
         return True
@@ -152,7 +153,7 @@ class Inodes:
         finally:
             os.close(descriptor)
         self._verified.add(name)
-        if mode == 0o444:
+        if not name.endswith(EXECUTABLE):
             self._pinned.add(digest.hash)
         return number
 
@@ -254,9 +255,9 @@ class Inodes:
         """Pin a blob while the lock is shared; False where it has to be looked at more closely."""
         name = blob_name(digest)
         try:
-            if not _is_intact(os.stat(name, dir_fd=self.dir_fd, follow_symlinks=False), digest, 0o444):
+            if not _is_intact(os.stat(name, dir_fd=self.dir_fd, follow_symlinks=False), digest, _PLAIN):
                 return False
-            os.chmod(name, 0o444, dir_fd=self.dir_fd)  # sets its change time
+            os.chmod(name, _PLAIN, dir_fd=self.dir_fd)  # sets its change time
         except OSError:
             return False
         self._pinned.add(digest.hash)

@@ -1,8 +1,9 @@
 """Where the disk puts new files: in the neighbourhood of their directory, which may be worn out."""
 
 import contextlib
-import fcntl
 import struct
+
+from bldr.system import fcntl
 
 _IS_64 = struct.calcsize("l") == 8
 _GETFLAGS = 0x80086601 if _IS_64 else 0x80046601  # linux/fs.h, FS_IOC_GETFLAGS and FS_IOC_SETFLAGS

@@ -1,13 +1,12 @@
 """A process's own place in the store, and what tells the living from the dead: a lock that ends with its holder."""
 
 import errno
-import fcntl
-import os
 from typing import NamedTuple
 
 from bldr.store.errors import storage_error
 from bldr.store.placement import spread
 from bldr.store.removal import remove_tree
+from bldr.system import fcntl, os
 
 _LOCK = ".lock"
 
@@ -76,13 +75,14 @@ class Presence:
 
     def close(self) -> None:
         """Remove the directory with all that is in it. The presence is of no use any more."""
+        os.close(self.dir_fd)  # first: not every system removes a directory that is open
         try:
             remove_tree(self._parent_fd, self._token)
             os.unlink(self._token + _LOCK, dir_fd=self._parent_fd)
         except FileNotFoundError:
             return  # somebody removed the whole cache
         finally:
-            for descriptor in (self.dir_fd, self._lock_fd, self._parent_fd):
+            for descriptor in (self._lock_fd, self._parent_fd):
                 os.close(descriptor)
 
     def _take_lock(self) -> tuple[str, int]:

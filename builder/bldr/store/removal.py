@@ -2,10 +2,10 @@
 
 import contextlib
 import errno
-import os
 import stat
 
 from bldr.store.errors import storage_error
+from bldr.system import os
 
 _DEPTH = 64
 """So many directories are held open at once; what lies deeper is moved up first."""

@@ -1,7 +1,6 @@
 """The store: everything that is kept between builds, in one directory that several processes share."""
 
 import errno
-import os
 import stat
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from bldr.store.presence import DirectoryLock, Presence
 from bldr.store.results import Results
 from bldr.store.states import FileStates
 from bldr.store.trees import evict_trees
+from bldr.system import os
 
 VERSION = "v1"
 """Version of the directory's layout. The database's schema has its own, in `database.py`."""

@@ -3,11 +3,11 @@
 Whoever uses one touches it; what nobody touched for long, and no living process can be using, may go.
 """
 
-import os
 import time
 
 from bldr.store.presence import Swept
 from bldr.store.removal import remove_tree
+from bldr.system import os
 
 LOCAL = ("sysroots",)
 """Made from what is on this machine: they may go whenever space is wanted."""
