@@ -192,7 +192,6 @@ def test_a_store_works_by_paths(monkeypatch, tmp_path, calls):
     with store.open_store(cache) as kept:
         assert not kept.blobs.has(put)
         assert kept.blobs.read(taken) == b"made\n"
-        assert kept.gc(max_size_bytes=0).blobs == 0  # it is in use
     with store.open_store(cache) as kept:
         assert kept.gc(max_size_bytes=0).blobs == 1
         deep = os.path.join(kept.staging, *["directory"] * 70)
