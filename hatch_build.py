@@ -1,37 +1,74 @@
-"""Compiles the one program of the Linux sandbox that is written in C, when bldr is installed or a wheel of it is built.
+"""Compiles what bldr has in C when it is installed, or a wheel of it built: pid 1 of the Linux sandbox, and the loop of
+null builds.
 
-Without a C compiler, or where nothing may be written, there is none: the sandbox does without it, a little slower.
+Without a C compiler (or, for the latter, Python's headers), or where nothing may be written, there is neither: bldr
+does without them, a little slower.
 """
 
+import contextlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_PACKAGE = "platforms/bldr_linux/compiled"
+_CRADLE = "platforms/bldr_linux/compiled"
+_SIGNATURES = "builder/bldr/snapshot/signatures.c"
+_EXTENSION = "builder/bldr/snapshot/_signatures.abi3.so"
+_FLAGS = ("-O2", "-s", "-shared", "-fPIC", "-Wall", "-Wextra")
+_LIMIT_S = 120
 
 
 class CompileHook(BuildHookInterface[Any]):
     """Runs for wheels, editable ones as well."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile the program beside its source, and take it along where the wheel is not an editable one."""
+        """Compile beside the sources, and take what came of it along where the wheel is not an editable one."""
         if sys.platform != "linux":
             return
-        # By its path: nothing of bldr is installed here.
-        found = importlib.util.spec_from_file_location("compiled", os.path.join(self.root, _PACKAGE, "__init__.py"))
-        assert found is not None and found.loader is not None
-        module = importlib.util.module_from_spec(found)
-        found.loader.exec_module(module)
-        try:
-            program = module.build()
-        except (OSError, subprocess.SubprocessError) as error:
-            self.app.display_warning(f"{_PACKAGE}/cradle.c is not compiled, launches take longer without it: {error}")
-            return
-        if version != "editable":
-            build_data["artifacts"].append(os.path.relpath(program, self.root))
+        made = []
+        for source, compile_it, what in (
+            (f"{_CRADLE}/cradle.c", compile_cradle, "launches"),
+            (_SIGNATURES, compile_signatures, "null builds"),
+        ):
+            try:
+                made.append(compile_it(self.root))
+            except (OSError, subprocess.SubprocessError) as error:
+                self.app.display_warning(f"{source} is not compiled, {what} take longer without it: {error}")
+        if version != "editable" and made:
+            build_data["artifacts"] += [os.path.relpath(path, self.root) for path in made]
             build_data["pure_python"] = False
-            build_data["tag"] = f"py3-none-linux_{os.uname().machine}"
+            has_extension = any(path.endswith(".so") for path in made)
+            build_data["tag"] = f"{'cp311-abi3' if has_extension else 'py3-none'}-linux_{os.uname().machine}"
+
+
+def compile_cradle(root: str) -> str:
+    """The program's path. Raises OSError, subprocess.SubprocessError."""
+    # By its path: nothing of bldr is installed here.
+    found = importlib.util.spec_from_file_location("compiled", os.path.join(root, _CRADLE, "__init__.py"))
+    assert found is not None and found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    program: str = module.build()
+    return program
+
+
+def compile_signatures(root: str) -> str:
+    """The extension module's path; it serves every Python from 3.11 on. Raises OSError, subprocess.SubprocessError."""
+    extension = os.path.join(root, _EXTENSION)
+    new = f"{extension}.{os.getpid()}"
+    compiler = os.environ.get("CC") or next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), "cc")
+    include = f"-I{sysconfig.get_path('include')}"
+    command = [*compiler.split(), *_FLAGS, include, "-o", new, os.path.join(root, _SIGNATURES)]
+    try:
+        subprocess.run(command, capture_output=True, timeout=_LIMIT_S, check=True)
+        os.chmod(new, 0o755)  # noqa: S103 - whoever may read the modules loads it, as an unprivileged user too
+        os.rename(new, extension)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)
+    return extension

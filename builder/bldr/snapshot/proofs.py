@@ -9,7 +9,7 @@ import stat
 
 TYPE_CHECKING = False  # see bldr.cli.main
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     Group = tuple[int, str, tuple[str, ...], bytes]
     Place = tuple[int, int]
@@ -23,6 +23,8 @@ FREE = 2
 MOST_DIFFERENT = 512
 """More differences than this are work for a whole build."""
 
+_COMPILED_VERSION = 1  # as in signatures.c
+
 _OPEN = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -34,46 +36,69 @@ def numbers(status: os.stat_result) -> tuple[int, int, int, int, int]:
 def differing(groups: "Iterable[Group]", first: int, unsettled: "Collection[Place]") -> "list[Place] | None":
     """Which files have another signature, as (index of the group, position in it); the first group's index is `first`.
 
-    None as soon as something differs that must not, or cannot be told. Signatures are consumed one by one: keeping
-    them would cost twice the time.
+    None as soon as something differs that must not, or cannot be told.
     """
+    here = compiled() or differing_here
     found: list[Place] = []
     for index, (kind, directory, names, packed) in enumerate(groups, first):
-        look = os.lstat if kind == UNFOLLOWED else os.stat
-        wanted = iter(memoryview(packed).cast("q").tolist())
-        try:
-            descriptor = os.open(directory, _OPEN)
-        except OSError:
+        positions = here(directory, names, packed, kind != UNFOLLOWED)
+        if positions is None:
             return None
-        try:
-            for name, mtime, ctime, inode, size, mode in zip(
-                names, wanted, wanted, wanted, wanted, wanted, strict=False
+        for position in positions:
+            place = (index, position)
+            if (kind != FREE and place not in unsettled) or len(found) == MOST_DIFFERENT:
+                return None
+            found.append(place)
+    return found
+
+
+def compiled() -> "Callable[[str, tuple[str, ...], bytes, bool], list[int] | None] | None":
+    """`differing_here` in C; None where that was not compiled, or from another version of the source."""
+    try:
+        from bldr.snapshot._signatures import VERSION, differing_here
+    except ImportError:
+        return None
+    return differing_here if VERSION == _COMPILED_VERSION else None
+
+
+def differing_here(directory: str, names: "tuple[str, ...]", packed: bytes, follow: bool) -> "list[int] | None":
+    """The positions of files in one directory that have another signature; None where one cannot be looked at.
+
+    Signatures are consumed one by one: keeping them would cost twice the time.
+    """
+    look = os.stat if follow else os.lstat
+    wanted = iter(memoryview(packed).cast("q").tolist())
+    found: list[int] = []
+    try:
+        descriptor = os.open(directory, _OPEN)
+    except OSError:
+        return None
+    try:
+        for name, mtime, ctime, inode, size, mode in zip(names, wanted, wanted, wanted, wanted, wanted, strict=False):
+            status = look(name, dir_fd=descriptor)
+            if (
+                status.st_mtime_ns != mtime
+                or status.st_ctime_ns != ctime
+                or status.st_ino != inode
+                or status.st_size != size
+                or status.st_mode != mode
             ):
-                status = look(name, dir_fd=descriptor)
-                if (
-                    status.st_mtime_ns != mtime
-                    or status.st_ctime_ns != ctime
-                    or status.st_ino != inode
-                    or status.st_size != size
-                    or status.st_mode != mode
-                ):
-                    place = (index, names.index(name))
-                    if (kind != FREE and place not in unsettled) or len(found) == MOST_DIFFERENT:
-                        return None
-                    found.append(place)
-        except OSError:
-            return None
-        finally:
-            os.close(descriptor)
+                found.append(names.index(name))
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
     return found
 
 
 def differing_by_two(
     halves: "Sequence[memoryview]", firsts: "Sequence[int]", unsettled: "Collection[Place]"
 ) -> "list[Place] | None":
-    """`differing` of two halves of a snapshot at once, the second in a process of its own."""
+    """`differing` of two halves of a snapshot at once: by two threads where C does it, else by two processes."""
     from bldr.snapshot.files import decoded
 
+    if compiled():
+        return _by_two_threads(halves, firsts, unsettled)
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -94,6 +119,33 @@ def differing_by_two(
         return None
     others = decoded(b"".join(pieces))
     return None if others is None else found + others
+
+
+def _by_two_threads(
+    halves: "Sequence[memoryview]", firsts: "Sequence[int]", unsettled: "Collection[Place]"
+) -> "list[Place] | None":
+    import _thread
+
+    from bldr.snapshot.files import decoded
+
+    answers: list[list[Place] | None] = []
+    running = _thread.allocate_lock()
+    running.acquire()
+
+    def prove_second() -> None:
+        try:
+            answers.append(differing(decoded(halves[1]), firsts[1], unsettled))
+        finally:
+            running.release()
+
+    _thread.start_new_thread(prove_second, ())
+    try:
+        found = differing(decoded(halves[0]), firsts[0], unsettled)
+    finally:
+        running.acquire()
+    if found is None or not answers or answers[0] is None:
+        return None
+    return found + answers[0]
 
 
 def _prove_second(half: "memoryview", first: int, unsettled: "Collection[Place]", writing: int) -> None:
