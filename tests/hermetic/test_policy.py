@@ -11,9 +11,10 @@ ALL = dict.fromkeys(GUARANTEES, Level.KERNEL)
 class FakeSandbox:
     tree_layout = "copy"
 
-    def __init__(self, name, isolation, supported=True):
+    def __init__(self, name, isolation, supported=True, foreign=False):
         self.name = name
-        self._probe = Probe(name, supported, isolation, (Shortfall("ipc", f"{name} is old", "buy a new one"),))
+        short = (Shortfall("ipc", f"{name} is old", "buy a new one"),)
+        self._probe = Probe(name, supported, isolation, short, foreign=foreign)
 
     def probe(self):
         return self._probe
@@ -53,6 +54,17 @@ def test_what_is_missing_is_explained_by_the_sandbox_that_would_give_it():
     assert chosen.sandbox == "weak"
     assert shortfall.why == 'the sandbox "broken" does not work here: broken is old'
     assert select_sandbox([weak, broken], "none")[1] == weak.probe()
+
+
+def test_the_sandbox_of_another_system_explains_nothing():
+    weak = FakeSandbox("weak", {"env": Level.SUPERVISED})
+    foreign, broken = (
+        FakeSandbox(name, {}, supported=False, foreign=name == "foreign") for name in ("foreign", "broken")
+    )
+    assert select_sandbox([weak, foreign], "require")[1] == weak.probe()
+    with pytest.raises(IsolationError) as caught:
+        select_sandbox([foreign, broken], "best")
+    assert "foreign" not in str(caught.value)
 
 
 def test_no_sandbox_says_why():

@@ -2,7 +2,7 @@
 
 from bldr.api.sandbox import GUARANTEES, Level, Probe, Shortfall
 from bldr.inspection import DoctorReport, ToolchainReport
-from bldr.report.doctor import CacheSize, as_text, is_complete, measure
+from bldr.report.doctor import CacheSize, as_text, is_complete, measure, sandbox_lines
 
 FULL = Probe(
     "linux", True, {**dict.fromkeys(GUARANTEES, Level.KERNEL), "wall-time": Level.SUPERVISED, "cpu": Level.KERNEL}
@@ -20,6 +20,12 @@ PARTIAL = Probe(
 UNUSABLE = Probe(
     "jail", False, {}, (Shortfall("", "user namespaces are off", "sysctl kernel.unprivileged_userns_clone=1"),)
 )
+
+
+def test_the_sandbox_of_another_system_says_so_in_two_lines():
+    missing = tuple(Shortfall(name, "it is a part of macOS", "use another one") for name in GUARANTEES)
+    lines = sandbox_lines(Probe("macos", False, {}, missing, foreign=True))
+    assert lines == ["sandbox macos: is another system's", "  it is a part of macOS"]
 
 
 def test_what_is_enough_for_hermetic():

@@ -66,13 +66,17 @@ class Shortfall(msgspec.Struct, frozen=True):
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """What a platform can give here and now. `notes` say how it works here, where that depends on the machine."""
+    """What a platform can give here and now. `notes` say how it works here, where that depends on the machine.
+
+    `foreign`: it is another system's, so that why it does not work here is no news to anybody.
+    """
 
     sandbox: str
     supported: bool
     isolation: Isolation
     shortfalls: tuple[Shortfall, ...] = ()
     notes: tuple[str, ...] = ()
+    foreign: bool = False
 
 
 class StagedTree(msgspec.Struct, frozen=True):

@@ -60,13 +60,13 @@ def select_sandbox(sandboxes: Sequence[Sandbox], mode: Mode) -> tuple[Sandbox, P
     probed = [(sandbox, probe(sandbox)) for sandbox in sandboxes]
     usable = [pair for pair in probed if pair[1].supported]
     if not usable:
-        shortfalls = tuple(shortfall for _, probe in probed for shortfall in probe.shortfalls)
+        shortfalls = tuple(shortfall for _, probe in probed if not probe.foreign for shortfall in probe.shortfalls)
         raise _error("no sandbox works on this machine", shortfalls or (_NOT_SAID,))
     ordered = sorted(usable, key=lambda pair: (_strength(pair[1].isolation), pair[1].sandbox))
     if mode == "none":
         return ordered[0]
     sandbox, best = ordered[-1]
-    return sandbox, _with_reasons_of(best, [other for _, other in probed if not other.supported])
+    return sandbox, _with_reasons_of(best, [other for _, other in probed if not other.supported and not other.foreign])
 
 
 def decide(

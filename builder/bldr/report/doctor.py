@@ -101,6 +101,9 @@ def _level(probe: Probe, name: str) -> str:
 def sandbox_lines(probe: Probe) -> list[str]:
     """What one sandbox gives, by who enforces it, and for the rest why not and what to do."""
     missing = _missing(probe)
+    if probe.foreign:
+        whys = dict.fromkeys(shortfall.why for shortfall in probe.shortfalls)
+        return [f"sandbox {probe.sandbox}: is another system's", *(f"  {why}" for why in whys)]
     if not probe.supported:
         verdict = "does not work on this machine"
     elif missing:

@@ -1,0 +1,91 @@
+"""The edge: what is asked of the machine before a profile is made."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+_MOST_LINKS = 40
+_GETCONF = "/usr/bin/getconf"
+_USER_DIRECTORIES = ("DARWIN_USER_TEMP_DIR", "DARWIN_USER_CACHE_DIR")
+
+
+class Resolved(NamedTuple):
+    """Where a path leads: to `path`, over `links`, each of them named as the kernel meets it."""
+
+    path: str
+    links: tuple[str, ...] = ()
+
+
+class Host(Protocol):
+    """What a permission depends on besides the launch."""
+
+    def resolve(self, path: str) -> Resolved:
+        """Follow all links; what is not there is taken as it is written."""
+
+    def files_below(self, directory: str) -> Sequence[str]:
+        """The files at and below `directory`, as paths relative to it ("" for itself), and no links."""
+
+    def is_file(self, path: str) -> bool:
+        """Whether a file stands there, links followed."""
+
+    def user_directories(self) -> tuple[str, ...]:
+        """The directories that the system gives each user for temporary files and caches."""
+
+
+class RealHost:
+    """This machine; see `Host`."""
+
+    def resolve(self, path: str) -> Resolved:
+        done, links = "", list[str]()
+        left = [name for name in path.split("/") if name]
+        while left:
+            name = left.pop(0)
+            if name in (".", ".."):
+                done = done if name == "." else os.path.dirname(done).rstrip("/")
+                continue
+            at = f"{done}/{name}"
+            try:
+                target = os.readlink(at)
+            except OSError:
+                done = at
+                continue
+            links.append(at)
+            if len(links) > _MOST_LINKS:
+                raise OSError(62, "too many levels of symbolic links", path)
+            left = [part for part in target.split("/") if part] + left
+            done = "" if target.startswith("/") else done
+        return Resolved(done or "/", tuple(links))
+
+    def files_below(self, directory: str) -> Sequence[str]:
+        if not os.path.isdir(directory):
+            return ("",) if os.path.isfile(directory) else ()
+        found = []
+        for above, _, names in os.walk(directory):
+            for name in names:
+                path = os.path.join(above, name)
+                if not os.path.islink(path):
+                    found.append(path[len(directory.rstrip("/")) + 1 :])
+        return sorted(found)
+
+    def is_file(self, path: str) -> bool:
+        return os.path.isfile(path)
+
+    def user_directories(self) -> tuple[str, ...]:
+        found = set()
+        for name in _USER_DIRECTORIES:
+            try:
+                ran = subprocess.run([_GETCONF, name], capture_output=True, text=True, timeout=10, check=False)
+            except (OSError, subprocess.SubprocessError):
+                continue
+            path = ran.stdout.strip().rstrip("/")
+            if ran.returncode == 0 and path.startswith("/"):
+                found |= {path, self.resolve(path).path}
+        return tuple(sorted(found))
+
+
+def is_case_insensitive(directory: str) -> bool:
+    """Whether the volume takes two names for one that differ by case only; tried with a file of its own."""
+    with tempfile.NamedTemporaryFile(prefix="bldr-Case-", dir=directory) as file:
+        return os.path.exists(os.path.join(directory, os.path.basename(file.name).swapcase()))
