@@ -15,6 +15,7 @@ from bldr.api import (
     ResourceLimits,
     SandboxSpec,
 )
+from bldr.testing import SandboxContract
 from bldr_macos.guarantees import promised, reached
 from bldr_macos.sandbox import PROGRAM, MacosSandbox
 
@@ -39,6 +40,13 @@ def test_on_another_system_it_says_so():
     assert [shortfall.guarantee for shortfall in probe.shortfalls] == list(GUARANTEES)
     with pytest.raises(IsolationError, match="Seatbelt is a part of macOS"):
         sandbox.open("/tmp")
+
+
+def test_its_probe_keeps_the_contract():
+    class Contract(SandboxContract):
+        sandbox = MacosSandbox
+
+    Contract().test_its_probe_is_complete_and_repeatable()
 
 
 def test_on_another_system_it_imports_nothing_but_itself():

@@ -1,0 +1,117 @@
+"""What the processes of a launch use together, and the limits that are kept by looking at it."""
+
+import os
+import select
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from bldr.api import Launch, ProcessPolicy, ResourceLimits, SandboxSpec
+from bldr_macos.monitor import TreeSampling, resident
+from bldr_unmounted.launcher import UnmountedLauncher
+
+FAMILY = """
+import os, sys, time
+for _ in range(2):
+    if os.fork() == 0:
+        time.sleep(1000)
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(1000)
+while time.process_time() < 0.05:
+    pass
+print("ready", flush=True)
+time.sleep(1000)
+"""
+
+
+class Unconfined:
+    """Runs every command as it is."""
+
+    def isolation(self, launch):
+        return {}
+
+    def confine(self, launch, command, program, scratch):
+        return (program, *command.argv[1:])
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def run(tmp_path):
+    launchers = []
+
+    def run_one(code, *, sampling, **sets):
+        launcher = UnmountedLauncher(str(tmp_path), Unconfined(), sampling)
+        launchers.append(launcher)
+        with open(os.devnull) as null, open(tmp_path / "log", "wb") as log:
+            launcher.start(
+                Launch(
+                    launch_id=1, spec=SandboxSpec(**sets), argv=(sys.executable, "-c", code), cwd="/",
+                    stdin=null.fileno(), stdout=log.fileno(), stderr=log.fileno(),
+                )
+            )  # fmt: skip
+        exits = []
+        while not exits:
+            select.select([launcher.fileno()], [], [])
+            exits = list(launcher.reap())
+        return exits[0]
+
+    yield run_one
+    for launcher in launchers:
+        launcher.close()
+
+
+def sampling(**more):
+    made = TreeSampling(**more)
+    made.interval_s = 0.02
+    return made
+
+
+def test_all_of_a_family_count_also_those_in_a_session_of_their_own():
+    with subprocess.Popen([sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, start_new_session=True) as leader:
+        try:
+            assert leader.stdout.readline() == b"ready\n"
+            usage = TreeSampling(lambda pid: 1000).usage(leader.pid)
+            assert (usage.processes, usage.memory_bytes) == (4, 4000)
+            assert usage.cpu_s > 0
+        finally:
+            for process in [*psutil.Process(leader.pid).children(recursive=True), psutil.Process(leader.pid)]:
+                process.kill()
+
+
+def test_who_is_gone_uses_nothing():
+    child = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
+    child.wait()
+    assert TreeSampling().usage(child.pid) is None
+    assert resident(child.pid) is None
+
+
+def test_resident_memory_is_that_of_one_process():
+    assert resident(os.getpid()) > 1 << 20
+
+
+def test_a_process_that_passes_its_memory_is_killed_with_a_verdict(run):
+    code = "import time; b = b'x' * (80 << 20); time.sleep(1000)"
+    end = run(code, sampling=sampling(), resources=ResourceLimits(memory_bytes=60 << 20))
+    # Python itself may be told first: RLIMIT_DATA bounds each single process.
+    assert end.exit_code
+    shared = run(FAMILY, sampling=sampling(footprint_bytes=lambda pid: 20 << 20),
+                 resources=ResourceLimits(memory_bytes=70 << 20))  # fmt: skip
+    assert (shared.verdict.limit, shared.verdict.value, shared.verdict.used) == ("memory", 70 << 20, 80 << 20)
+    assert shared.usage.memory_peak_bytes >= 80 << 20
+
+
+def test_too_many_processes_are_killed_with_a_verdict(run):
+    end = run(FAMILY, sampling=sampling(), process=ProcessPolicy(max_children=2))
+    assert (end.verdict.limit, end.verdict.value, end.verdict.used) == ("processes", 3, 4)
+
+
+def test_time_of_all_processes_counts_together(run):
+    code = "import os\nos.fork(); os.fork()\nwhile True: pass"
+    end = run(code, sampling=sampling(), resources=ResourceLimits(cpu_time_s=1.0))
+    assert end.verdict.limit == "cpu"
+    assert end.verdict.used >= 1.0
