@@ -65,7 +65,8 @@ def ancestors(path: str) -> list[str]:
 def _rules(permission: Permission) -> Iterator[Form]:
     places = (*permission.reads, *permission.writes, *permission.files, *permission.devices)
     own = (*permission.own_reads, *permission.own_writes)
-    yield from system.system_rules(permission.user_directories)
+    seen = (above for path in permission.user_directories for above in (*ancestors(path)[1:], path))
+    yield from system.system_rules(tuple(seen))
     yield from rules("allow", system.SEE, _literals(_above((*places, *own))))
     if permission.network == "host":
         yield from system.network_rules()
@@ -108,11 +109,16 @@ def _written(paths: Sequence[Path]) -> Iterator[Form]:
 
 
 def _own_rules(permission: Permission) -> Iterator[Form]:
+    """Inputs come last, since one may lie in the tree. What the engine opens by its path when the action has ended
+    stays what it is: a link in its place would lead the engine to files of the user's that no action may read."""
     shown = [subpath(name) for place in permission.own_reads for name in place.names]
+    written = [name for place in permission.own_writes for name in place.names]
+    yield from _written(written)
+    if written:
+        yield from rules("deny", ("file-write-create", "file-write-unlink"), [*map(literal, written)])
     if shown:
         yield from rules("allow", _SHOW, shown)
         yield from rules("deny", _WRITE, shown)
-    yield from _written([name for place in permission.own_writes for name in place.names])
 
 
 def _last_rules(permission: Permission) -> Iterator[Form]:
@@ -122,7 +128,7 @@ def _last_rules(permission: Permission) -> Iterator[Form]:
         yield from rules("deny", _WRITE, [*map(subpath, permission.protected)])
     # Who writes to a second name of an input, in a directory of the action's own, writes to the input; and sources
     # differ on which of both names a rule for `file-link` is about.
-    yield from rules("deny", ("file-link", "file-write-setugid"), everywhere)
+    yield from rules("deny", ("file-link", "file-mknod", "file-write-setugid"), everywhere)
 
 
 def _above(places: Iterable[Place]) -> set[Path]:

@@ -94,9 +94,9 @@ _NETWORK_FILES = (
 _RESOLVER = "/private/var/run/mDNSResponder"
 
 
-def system_rules(user_directories: tuple[str, ...]) -> Iterator[Form]:
-    """For every program. `user_directories` are what `getconf DARWIN_USER_TEMP_DIR` and `_CACHE_DIR` name: all actions
-    and applications of the user share them, so that they can be seen, and entered only by what is declared there."""
+def system_rules(seen: tuple[str, ...]) -> Iterator[Form]:
+    """For every program. `seen` are what `getconf DARWIN_USER_TEMP_DIR` and `_CACHE_DIR` name, and all above them: they
+    are shared by all actions and applications of the user, so that they can be seen, and what is in them cannot."""
     yield from rules("allow", ("process-fork",))
     yield from rules("allow", ("signal",), [call("target", Word("same-sandbox"))])
     yield from rules("allow", ("process-info*",), [call("target", Word("same-sandbox"))])
@@ -105,13 +105,14 @@ def system_rules(user_directories: tuple[str, ...]) -> Iterator[Form]:
     yield from rules("allow", ("mach-lookup",), [call("global-name", name) for name in _SERVICES])
     yield from rules("allow", READ, [*map(literal, _FILES), *map(subpath, _DATA)])
     yield from rules("allow", (*READ, "file-map-executable"), [*map(subpath, _LIBRARIES)])
-    yield from rules("allow", SEE, [*map(literal, (*_SEEN, *user_directories))])
+    yield from rules("allow", SEE, [*map(literal, dict.fromkeys((*_SEEN, *seen)))])
     yield from _device_rules()
 
 
 def network_rules() -> Iterator[Form]:
-    """The machine's own network, names, and certificates."""
-    yield from rules("allow", ("network*",))
+    """The machine's own network, names, and certificates. Sockets of the file system are no part of it: behind them are
+    programs that act for the user (ssh-agent, Docker)."""
+    yield from _address_rules(["*:*"])
     yield from rules("allow", ("system-socket",))
     yield from rules("allow", ("network-outbound",), [literal(_RESOLVER)])
     yield from rules("allow", ("mach-lookup",), [call("global-name", name) for name in _NETWORK_SERVICES])
@@ -121,11 +122,13 @@ def network_rules() -> Iterator[Form]:
 
 def loopback_rules(ports: Sequence[str]) -> Iterator[Form]:
     """These ports of the machine's own loopback: the kernel knows no other, and no host but this one and all."""
-    places = [f"localhost:{port}" for port in ports]
+    yield from _address_rules([f"localhost:{port}" for port in ports])
+
+
+def _address_rules(places: Sequence[str]) -> Iterator[Form]:
+    bind = [call("local", Word("ip"), place) for place in places]
     yield from rules("allow", ("network-outbound",), [call("remote", Word("ip"), place) for place in places])
-    yield from rules(
-        "allow", ("network-bind", "network-inbound"), [call("local", Word("ip"), place) for place in places]
-    )
+    yield from rules("allow", ("network-bind", "network-inbound"), bind)
 
 
 def _device_rules() -> Iterator[Form]:

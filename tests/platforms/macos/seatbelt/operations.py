@@ -10,8 +10,8 @@ class UnknownOperationError(ProfileError):
 _FILE = """
 file-chroot file-clone file-ioctl file-issue-extension file-link file-map-executable file-mknod file-mount
 file-read-data file-read-metadata file-read-xattr file-revoke file-search file-test-existence file-unmount
-file-write-acl file-write-create file-write-data file-write-flags file-write-mode file-write-mount file-write-owner
-file-write-setugid file-write-times file-write-umount file-write-unlink file-write-xattr
+file-write-acl file-write-create file-write-data file-write-flags file-write-mode file-write-owner
+file-write-setugid file-write-times file-write-unlink file-write-xattr
 """
 _REST = """
 appleevent-send authorization-right-obtain darwin-notification-post device-camera device-microphone

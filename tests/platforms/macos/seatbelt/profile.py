@@ -1,7 +1,8 @@
 """A whole profile: forms to rules, and the decision on one operation."""
 
+import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from seatbelt import filters, operations
@@ -79,6 +80,35 @@ class Profile:
     def without(self, form: Form) -> "Profile":
         """The profile as if one form had not been written."""
         return Profile(self.text[: form.start] + self.text[form.end :], self._parameters)
+
+    def concerned(self, text: str, mac: Mac) -> set[int]:
+        """The numbers of the rules that are about what is asked, whether they decide or not."""
+        return {
+            number
+            for asked in question(text, mac)
+            for number, rule in enumerate(self.rules)
+            if rule.is_about(*asked, wide=True)
+        }
+
+    def variants(self) -> Iterator[tuple[int, str, "Profile"]]:
+        """The profile without one rule, without one filter of a rule, without one operation of a rule: all of them, each
+        with the rule's number and what is missing."""
+        for number, rule in enumerate(self.rules):
+            name = f"({rule.action} {' '.join(rule.operations)})"
+            yield number, f"{name} of {' '.join(rule.texts) or 'everything'}", self._with(number)
+            if len(rule.filters) > 1:
+                for at, text in enumerate(rule.texts):
+                    filters_left = (*rule.filters[:at], *rule.filters[at + 1 :])
+                    yield number, f"{name}, of which {text}", self._with(number, rule._replace(filters=filters_left))
+            if len(rule.operations) > 1:
+                for at, operation in enumerate(rule.operations):
+                    left = (*rule.operations[:at], *rule.operations[at + 1 :])
+                    yield number, f"{name}, of which {operation}", self._with(number, rule._replace(operations=left))
+
+    def _with(self, number: int, *rules: Rule) -> "Profile":
+        changed = copy.copy(self)
+        changed.rules = [*self.rules[:number], *rules, *self.rules[number + 1 :]]
+        return changed
 
     def _take(self, number: int, form: Form) -> None:
         name, *rest = form.value or ("",)
