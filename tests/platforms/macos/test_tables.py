@@ -11,7 +11,21 @@ LINKED = machine.Places(root="/tmp/bldr cache/v1")
 SPECIAL = ("nested", "network_host", "network_localhost")
 TOOLS = [name for name in tables.names() if name not in SPECIAL]
 
-UNNOTICED: dict[str, str] = {}
+SEE = "(allow file-read-metadata file-test-existence), of which (literal {})"
+SHOW = "(allow file-read* file-test-existence file-map-executable process-exec process-exec-interpreter)"
+UNNOTICED = {
+    SEE.format("'/'"): "it may be read altogether, for the loader",
+    SEE.format("'/Users/alice/data'"): "it is itself an input",
+    SEE.format("'/Users/alice/data/out'"): "it is itself an output",
+    SEE.format("(param 'ABOVE_4')"): "it is the tree, above an input that is in the tree",
+    f"{SHOW} of (subpath '/Users/alice/data/out/kept')": "an input in an output, which may be read anyway",
+    f"{SHOW} of (subpath '{PLACES.sysroot}/toolchain')": "the same: the output surrounds the cache",
+    f"{SHOW} of (subpath (param 'INPUT_0')) (subpath (param 'INPUT_1'))": "the same: tools, and an input in the tree",
+    f"{SHOW}, of which (subpath (param 'INPUT_0'))": "the same",
+    f"{SHOW}, of which (subpath (param 'INPUT_1'))": "the same",
+    "(deny file-write*) of (subpath (param 'INPUT_0'))": "tools lie in nothing that is written, but where an output "
+    "surrounds the cache: there it is noticed, together with the input in the tree",
+}
 """Parts of profiles that no table misses, and why they are there all the same."""
 
 

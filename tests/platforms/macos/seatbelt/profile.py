@@ -91,8 +91,8 @@ class Profile:
         }
 
     def variants(self) -> Iterator[tuple[int, str, "Profile"]]:
-        """The profile without one rule, without one filter of a rule, without one operation of a rule: all of them, each
-        with the rule's number and what is missing."""
+        """The profile without one rule, one filter of a rule, one operation of a rule: all of them, each with the
+        rule's number and what is missing."""
         for number, rule in enumerate(self.rules):
             name = f"({rule.action} {' '.join(rule.operations)})"
             yield number, f"{name} of {' '.join(rule.texts) or 'everything'}", self._with(number)

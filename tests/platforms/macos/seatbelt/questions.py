@@ -24,6 +24,7 @@ _LINKS = {
     "/etc": "private/etc",
     "/home": "/System/Volumes/Data/home",
     "/private/etc/localtime": "/var/db/timezone/zoneinfo/UTC",
+    "/private/etc/resolv.conf": "../var/run/resolv.conf",
     "/usr/share/zoneinfo": "/var/db/timezone/zoneinfo",
     "/private/var/select/sh": "/bin/bash",
     "/private/var/select/developer_dir": "/Library/Developer/CommandLineTools",
