@@ -22,6 +22,7 @@ from bldr.api.labels import Label
 from bldr.api.providers import TestInfo
 from bldr.api.toolchains import Toolchain
 from bldr.execute.building import Building, BuildOutcome, Materialize, Plan
+from bldr.execute.machine import processors
 from bldr.execute.materialize import OUTPUT_DIRECTORY, clean_outputs, memory_of, output_directory
 from bldr.execute.permissions import merge_permissions, test_permissions
 from bldr.execute.platforms import Platforms
@@ -113,7 +114,7 @@ class Session:
     @property
     def jobs(self) -> int:
         """How many actions may run at once."""
-        return self.request.jobs or os.cpu_count() or 1
+        return self.request.jobs or processors()
 
     @property
     def workspace(self) -> Workspace:

@@ -36,6 +36,7 @@ _WHAT = {
     "detach-old-root": "cannot take the host's root directory away",
     "cwd": 'cannot enter the working directory "{path}"',
     "limits": "cannot set the limits",
+    "supervise": "cannot supervise the command",
     "capabilities": "cannot drop capabilities",
     "no-new-privileges": "cannot forbid new privileges",
     "landlock": 'cannot put up Landlock as a second wall at "{path}"',
@@ -51,6 +52,10 @@ _APPARMOR = (
     "in a container run it with `--security-opt apparmor=unconfined`"
 )
 _TOO_MANY_PROCESSES = "raise the caller's limit of processes (`ulimit -u`), or run fewer actions at once"
+_FILTERED = (
+    "a system call filter, as containers have one, forbids what the sandbox needs: run the container with "
+    "`--security-opt seccomp=unconfined`"
+)
 _OLD_KERNEL = "bldr's Linux sandbox needs Linux 5.12 or newer"
 # By step and error; of any step where that is empty.
 _HINTS = {
@@ -66,6 +71,10 @@ _HINTS = {
     ("id-maps", errno.EACCES): _APPARMOR,
     ("enter-root", errno.EPERM): _APPARMOR,
     ("enter-root", errno.EACCES): _APPARMOR,
+    ("seccomp", errno.EPERM): _FILTERED,
+    ("seccomp", errno.ENOSYS): _FILTERED,
+    ("supervise", errno.EPERM): _FILTERED,
+    ("supervise", errno.ENOSYS): _FILTERED,
     ("", errno.ENOSYS): _OLD_KERNEL,
     ("", errno.EMFILE): "raise the caller's limit of open files (`ulimit -n`)",
     ("", errno.ENFILE): "raise `fs.file-max` with sysctl, or run fewer actions at once",

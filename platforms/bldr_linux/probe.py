@@ -3,6 +3,7 @@
 import os
 
 from bldr.api import GUARANTEES, LIMITS, Isolation, IsolationError, Level, Probe, SandboxSpec, SetupFailure, Shortfall
+from bldr_linux import causes
 from bldr_linux.cgroups.tree import Tree, open_tree
 from bldr_linux.client import LinuxLauncher
 from bldr_linux.compile import Host, limit_levels, reached
@@ -10,15 +11,7 @@ from bldr_linux.seccomp import MACHINES
 
 _NOBODY = 65534
 _USR_LINKS = ("/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin")
-_KNOBS = (
-    ("/proc/sys/user/max_user_namespaces", "0", "`sysctl user.max_user_namespaces=65536`"),
-    ("/proc/sys/kernel/unprivileged_userns_clone", "0", "`sysctl kernel.unprivileged_userns_clone=1`"),
-    (
-        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-        "1",
-        "`sysctl kernel.apparmor_restrict_unprivileged_userns=0`",
-    ),
-)
+_NO_PROC = SetupFailure("there is no /proc here", "mount it: `mount -t proc proc /proc`")
 _LIMIT_SHORTFALLS = (
     Shortfall(
         "processes",
@@ -56,13 +49,15 @@ def probe(name: str) -> tuple[Probe, bool]:
         known = ", ".join(MACHINES)
         unknown = SetupFailure(f"the system call filter is not known for {machine}", f"use one of {known}")
         return _nothing(name, unknown), False
+    if not os.path.exists("/proc/self/ns/pid"):
+        return _nothing(name, _NO_PROC), False
     of = owner(map_caller=False)
     tree = open_tree(of)
     try:
         facts = host("/", of, map_caller=False, limits_processes=True, groups=tree.levels)
         counted, failure = _try_sandbox(facts, of, tree)
         if failure is not None:
-            return _nothing(name, failure), False
+            return _nothing(name, causes.of(failure, of)), False
         isolation: Isolation = reached(SandboxSpec(), facts) | limit_levels(facts._replace(limits_processes=counted))
         reasons = {shortfall.guarantee: shortfall for shortfall in (*_LIMIT_SHORTFALLS, *tree.shortfalls)}
         missing = [limit for limit in LIMITS if isolation.get(limit, Level.NONE) is Level.NONE]
@@ -73,8 +68,7 @@ def probe(name: str) -> tuple[Probe, bool]:
 
 
 def _nothing(name: str, failure: SetupFailure) -> Probe:
-    remedy = _remedy(failure)
-    shortfalls = tuple(Shortfall(guarantee, failure.message, remedy) for guarantee in GUARANTEES)
+    shortfalls = tuple(Shortfall(guarantee, failure.message, failure.hint) for guarantee in GUARANTEES)
     return Probe(name, supported=False, isolation={}, shortfalls=shortfalls)
 
 
@@ -89,23 +83,9 @@ def _try_sandbox(facts: Host, owner: tuple[int, int] | None, tree: Tree) -> tupl
         launcher.close()
 
 
-def _remedy(failure: SetupFailure) -> str:
-    """What the kernel's own switches say goes before what the error suggests."""
-    commands = [command for path, off, command in _KNOBS if _read(path) == off]
-    return f"allow user namespaces: {' and '.join(commands)}" if commands else failure.hint
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
 def _is_mapped(uid: int) -> bool:
     """Whether the user exists in this user namespace; in one that maps only its maker, root is nobody special."""
-    for line in _read("/proc/self/uid_map").splitlines():
+    for line in causes.read("/proc/self/uid_map").splitlines():
         first, _, count = map(int, line.split())
         if first <= uid < first + count:
             return True

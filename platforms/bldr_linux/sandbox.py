@@ -5,11 +5,16 @@ from typing import Literal
 
 import msgspec
 
-from bldr.api import Launcher, Probe
+from bldr.api import GUARANTEES, LIMITS, Isolation, Launcher, Level, Probe
 from bldr_linux import compiled, probe
 from bldr_linux.cgroups.tree import no_tree, open_tree
 from bldr_linux.client import LinuxLauncher
 
+PROMISED: Isolation = {
+    **dict.fromkeys((*GUARANTEES, *LIMITS), Level.KERNEL),
+    **dict.fromkeys(("wall-time", "cpu", "output", "disk", "log"), Level.SUPERVISED),
+}
+"""What a machine gives that holds nothing back."""
 _COUNTS = b"processes are counted"
 _COMPILED = "its first process is compiled"
 _NOT_COMPILED = (
@@ -23,6 +28,7 @@ class LinuxSandbox:
 
     name = "linux"
     tree_layout: Literal["overlay", "copy"] = "overlay"
+    promised = PROMISED
 
     def __init__(self, *, uses_compiled: bool = True) -> None:
         """`uses_compiled`: use the program that is written in C where it is there."""

@@ -170,8 +170,18 @@ def prctl(option: int, second: int = 0) -> None:
 
 
 def close_range(first: int, last: int = 0xFFFFFFFF) -> None:
-    """Close all descriptors from `first` to `last`."""
-    _call(_CLOSE_RANGE, first, last, 0)
+    """Close all descriptors from `first` to `last`: one after another where a filter of the caller's denies it."""
+    try:
+        _call(_CLOSE_RANGE, first, last, 0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):
+            raise
+        for name in os.listdir("/proc/self/fd"):
+            if first <= int(name) <= last:
+                try:  # noqa: SIM105 - contextlib is not imported here
+                    os.close(int(name))
+                except OSError:  # the listing's own, which is closed
+                    pass
 
 
 def open_in(root_fd: int, path: str, flags: int) -> int:
@@ -397,12 +407,17 @@ def execute(file: bytes, argv: list[bytes]) -> None:
 
 
 def landlock_abi() -> int:
-    """The version of Landlock that this kernel offers, 0 for none; landlock_create_ruleset(2)."""
-    version_wanted = 1
+    """The version of Landlock that this kernel offers, 0 for none."""
     try:
-        return _call(_LANDLOCK_CREATE_RULESET, None, 0, version_wanted)
+        return landlock_version()
     except OSError:
         return 0
+
+
+def landlock_version() -> int:
+    """The version of Landlock; landlock_create_ruleset(2) says by its errors why there is none."""
+    version_wanted = 1
+    return _call(_LANDLOCK_CREATE_RULESET, None, 0, version_wanted)
 
 
 def landlock_ruleset(handled_files: int, handled_network: int, scoped: int) -> int:

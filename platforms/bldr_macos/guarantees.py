@@ -18,6 +18,8 @@ _LIMITS: Isolation = {
     "processes": Level.SUPERVISED,
     "file-size": Level.KERNEL,
 }
+PROMISED: Isolation = _REACHED | _LIMITS
+"""The most that a Mac gives: to an ordinary user."""
 _LINUX = "build on Linux where this is needed"
 _WHY = {
     "paths": "macOS mounts nothing for one process, so that the tree stands at a path of the host's",

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Literal
 
-from bldr.api import GUARANTEES, IsolationError, Launcher, Probe, Shortfall
+from bldr.api import GUARANTEES, Isolation, IsolationError, Launcher, Probe, Shortfall
 
 if TYPE_CHECKING:
     from bldr_macos.host import Host
@@ -37,6 +37,13 @@ class MacosSandbox:
         self._host = host
         self._loopback = loopback
         self._probed: Probe | None = None
+
+    @property
+    def promised(self) -> Isolation:
+        """The most that a Mac gives."""
+        from bldr_macos.guarantees import PROMISED  # most builds are none of a Mac's
+
+        return PROMISED
 
     def probe(self) -> Probe:
         """Start three small programs under profiles; the answer is kept."""

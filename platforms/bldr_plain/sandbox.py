@@ -13,6 +13,8 @@ REACHED: Isolation = {"env": Level.SUPERVISED, "wall-time": Level.SUPERVISED}
 _WHY = "the plain sandbox isolates nothing"
 _REMEDY = "use a Linux host with user namespaces"
 _WHY_LIMIT = "the plain sandbox can bound single processes at most, not an action as a whole"
+_WHY_NO_END = "without a /proc, processes that leave their group are not found when an action ends"
+_REMEDY_NO_END = "mount it: `mount -t proc proc /proc`"
 _WHY_NOT_SUPPORTED = "the plain sandbox needs the process groups of a POSIX system"
 
 
@@ -21,12 +23,16 @@ class PlainSandbox:
 
     name = "plain"
     tree_layout: Literal["overlay", "copy"] = "copy"
+    promised = REACHED
 
     def probe(self) -> Probe:
         if os.name != "posix":
             return Probe(self.name, False, {}, _shortfalls(GUARANTEES, _WHY_NOT_SUPPORTED))
+        reached = _reached()
         missing = _shortfalls(tuple(name for name in GUARANTEES if name not in REACHED), _WHY)
-        return Probe(self.name, True, dict(REACHED), missing + _shortfalls(LIMITS, _WHY_LIMIT))
+        if reached != REACHED:
+            missing += (Shortfall("wall-time", _WHY_NO_END, _REMEDY_NO_END),)
+        return Probe(self.name, True, reached, missing + _shortfalls(LIMITS, _WHY_LIMIT))
 
     def open(self, root: str, *, map_caller: bool = False, outlives: bool = False) -> Launcher:  # noqa: ARG002
         """A launcher inside this process. `root` takes the scratch directories of launches that have no tree."""
@@ -40,14 +46,23 @@ class PlainSandbox:
 class Unconfined:
     """Runs every command as it is; see `Confinement`."""
 
+    def __init__(self) -> None:
+        self._reached = _reached()
+
     def isolation(self, launch: Launch) -> Isolation:  # noqa: ARG002
-        return dict(REACHED)
+        return dict(self._reached)
 
     def confine(self, launch: Launch, command: "Command", program: str, scratch: "Scratch") -> tuple[str, ...]:  # noqa: ARG002
         return (program, *command.argv[1:])
 
     def close(self) -> None:
         """There is nothing to remove."""
+
+
+def _reached() -> Isolation:
+    from bldr_unmounted.process import sees_processes  # its imports exist on POSIX systems only
+
+    return {name: level for name, level in REACHED.items() if name != "wall-time" or sees_processes()}
 
 
 def _shortfalls(names: tuple[str, ...], why: str) -> tuple[Shortfall, ...]:

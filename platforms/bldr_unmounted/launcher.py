@@ -19,7 +19,7 @@ from bldr_unmounted.failures import complain, hint, reason
 from bldr_unmounted.places import Command, places
 from bldr_unmounted.supervision import Supervision
 from bldr_unmounted.tree import copy_tree, remove_tree
-from bldr_unmounted.watch import Watch, open_watch
+from bldr_unmounted.watch import Watch, open_pidfd, open_watch
 
 _MAXRSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
@@ -130,8 +130,7 @@ class UnmountedLauncher:
         self._watch.add(child.pid)
         self._set_deadline()
         if launch.announce:
-            pidfd = os.pidfd_open(child.pid) if hasattr(os, "pidfd_open") else -1
-            self._started.append(Started(launch.launch_id, child.pid, pidfd))
+            self._started.append(Started(launch.launch_id, child.pid, open_pidfd(child.pid)))
             self._watch.wake()
 
     def _refuse(self, launch: Launch, scratch: Scratch | None, failure: SetupFailure) -> None:

@@ -96,13 +96,21 @@ def signal_group(pid: int, number: int) -> None:
         os.killpg(pid, number)
 
 
+def sees_processes() -> bool:
+    """Whether the processes of this machine can be listed: on Linux where there is a /proc."""
+    return sys.platform != "linux" or os.path.exists("/proc/self/stat")
+
+
 def end_all(leader: int, mark: tuple[str, str] | None, started_s: float) -> None:
     """Kill every process of the leader's session and every one that carries the mark, until none is left alive.
 
     The leader must not be reaped yet: as long as it is there, its number cannot become a stranger's group. `mark` is
-    an environment entry that only this launch has; `started_s` is on the clock `time.time`.
+    an environment entry that only this launch has; `started_s` is on the clock `time.time`. Where no processes can be
+    listed, those of the leader's group are all that is found.
     """
     signal_group(leader, signal.SIGKILL)
+    if not sees_processes():
+        return
     for pause_s in _PAUSES_S:
         killed = [_kill(process) for process in _members(leader, mark, started_s)]
         if not any(killed):

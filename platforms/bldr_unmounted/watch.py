@@ -35,7 +35,24 @@ class Watch(Protocol):
 
 def open_watch() -> Watch:
     """The best that this system has."""
-    return PidfdWatch() if hasattr(os, "pidfd_open") and hasattr(os, "eventfd") else PollingWatch()
+    return PidfdWatch() if _has_pidfds() else PollingWatch()
+
+
+def _has_pidfds() -> bool:
+    descriptor = open_pidfd(os.getpid()) if hasattr(os, "eventfd") else -1
+    if descriptor >= 0:
+        os.close(descriptor)
+    return descriptor >= 0
+
+
+def open_pidfd(pid: int) -> int:
+    """A descriptor of a process; -1 where there is no such thing: an old kernel, a container's filter."""
+    if not hasattr(os, "pidfd_open"):
+        return -1
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return -1
 
 
 class PidfdWatch:
@@ -150,7 +167,9 @@ class PollingWatch:
 
 
 def _is_zombie(pid: int) -> bool:
-    import psutil  # costs more than the rest: only where pidfds are missing
+    if hasattr(os, "waitid"):
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    import psutil  # costs more than the rest
 
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

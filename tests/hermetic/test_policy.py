@@ -4,6 +4,7 @@ import pytest
 
 from bldr.api import GUARANTEES, LIMITS, Bridge, IsolationError, Level, NetworkPolicy, Probe, Shortfall
 from bldr.hermetic import check_reached, covers, decide, is_hermetic, missing, select_sandbox
+from bldr.hermetic.policy import in_order
 
 ALL = dict.fromkeys(GUARANTEES, Level.KERNEL)
 
@@ -65,6 +66,48 @@ def test_the_sandbox_of_another_system_explains_nothing():
     with pytest.raises(IsolationError) as caught:
         select_sandbox([foreign, broken], "best")
     assert "foreign" not in str(caught.value)
+
+
+class Tier(FakeSandbox):
+    """A platform that says what it can give at most, and notes that it was asked."""
+
+    def __init__(self, name, promised, supported=True, isolation=None):
+        super().__init__(name, promised if isolation is None else isolation, supported)
+        self.promised = promised
+        self.asked = 0
+
+    def probe(self):
+        self.asked += 1
+        return super().probe()
+
+
+WEAK, MIDDLE = {"env": Level.SUPERVISED}, {"env": Level.SUPERVISED, "ipc": Level.KERNEL}
+
+
+def test_what_cannot_give_more_is_not_probed():
+    tiers = [Tier("plain", WEAK), Tier("full", ALL), Tier("middle", MIDDLE)]
+    assert [tier.name for tier in in_order(tiers)] == ["full", "middle", "plain"]
+    assert select_sandbox(tiers, "best")[0].name == "full"
+    assert [tier.asked for tier in tiers] == [0, 1, 0]
+    assert select_sandbox(tiers, "none")[0].name == "plain"
+    assert [tier.asked for tier in tiers] == [1, 1, 0]
+
+
+def test_what_gives_less_than_it_promises_has_to_be_compared():
+    tiers = [Tier("full", ALL, isolation=WEAK), Tier("middle", MIDDLE), Tier("plain", WEAK)]
+    assert select_sandbox(tiers, "require")[0].name == "middle"
+    assert [tier.asked for tier in tiers] == [1, 1, 0]
+
+
+def test_the_reason_is_that_of_the_strongest_which_would_have_given_it():
+    tiers = [Tier("middle", MIDDLE, supported=False), Tier("full", ALL, supported=False), Tier("plain", WEAK)]
+    tiers[2]._probe = probe(WEAK, *(Shortfall(name, "nothing", "buy") for name in ("ipc", "pids")))
+    told = {short.guarantee: short.why for short in select_sandbox(tiers, "best")[1].shortfalls}
+    assert told == {"ipc": 'the sandbox "full" does not work here: full is old', "pids": "nothing"}
+    broken = Tier("full", ALL, supported=False)
+    broken._probe = Probe("full", False, {}, (Shortfall("", "it failed", "mend it"),))
+    told = {short.guarantee: short.why for short in select_sandbox([broken, tiers[2]], "best")[1].shortfalls}
+    assert set(told.values()) == {'the sandbox "full" does not work here: it failed'}
 
 
 def test_no_sandbox_says_why():

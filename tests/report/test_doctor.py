@@ -50,6 +50,11 @@ def test_the_report_for_people():
     assert (
         as_text(report, CacheSize(3, 2048))
         == """\
+tiers of isolation, the strongest first
+  -> linux     is what builds get, with --hermetic too
+     plain     works here, and gives less
+     jail      does not work here: user namespaces are off
+
 sandbox linux: gives every guarantee of --hermetic
   guarantees  by the kernel       fs-read fs-write paths network pids ipc hostname env users devices
                                   syscalls privileges

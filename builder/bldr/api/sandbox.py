@@ -223,6 +223,9 @@ class Sandbox(Protocol):
 
     `tree_layout` says what `StagedTree.upper` holds after the run: "overlay", only what the action wrote (overlayfs
     white-outs mark what it removed), or "copy", the whole tree.
+
+    A platform may have a third attribute, `promised`: an `Isolation`, the most that it gives on any machine. Then it is
+    not even probed where another one has given as much.
     """
 
     name: str

@@ -63,6 +63,10 @@ def run_process() -> "NoReturn":
     It ends without the interpreter's own tidying, in the course of which Python takes our handlers away: an interrupt
     would then turn a build that is done into one that was killed.
     """
+    if os.getpid() == 1:
+        from bldr.cli.first import become_second
+
+        become_second()
     gc.set_threshold(200_000, 20, 1000)  # graphs are large, live to the end and hold no cycles
     code = main()
     for stream in (sys.stdout, sys.stderr):

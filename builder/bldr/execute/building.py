@@ -15,13 +15,14 @@ from bldr.execute.attempts import Attempts
 from bldr.execute.following import Following
 from bldr.execute.history import History
 from bldr.execute.loop import Loop
+from bldr.execute.machine import available_memory_bytes
 from bldr.execute.materialize import OUTPUT_DIRECTORY, Outputs, memory_of
 from bldr.execute.platforms import Platforms
 from bldr.execute.records import save_parts, save_record
 from bldr.execute.result import ActionResult
 from bldr.execute.runners import Cached, Limited, Outcome, Work
 from bldr.execute.sandboxed import Sandboxed
-from bldr.execute.slots import Slots, available_memory_bytes
+from bldr.execute.slots import Slots
 from bldr.execute.sources import Sources
 from bldr.execute.sysroot import Sysroots
 from bldr.execute.tests import Counts, Tests, count, summary_of

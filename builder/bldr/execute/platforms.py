@@ -11,7 +11,7 @@ from bldr.api.events import Warning as WarningEvent
 from bldr.api.sandbox import GUARANTEES, Isolation, Launcher, Level, Probe, Sandbox
 from bldr.api.spec import NetworkPolicy
 from bldr.graph.actions import ActionNode
-from bldr.hermetic.policy import Mode, decide, missing, probe, select_sandbox
+from bldr.hermetic.policy import Mode, decide, in_order, missing, probe, select_sandbox
 from bldr.report.stream import EventStream
 from bldr.store.memo import Memo
 
@@ -102,8 +102,8 @@ class Platforms:
         return sandbox, self._launchers[sandbox.name]
 
     def probes(self) -> list[Probe]:
-        """What every platform can give here."""
-        return [probe(sandbox) for sandbox in self._sandboxes]
+        """What every platform can give here, the strongest first."""
+        return [probe(sandbox) for sandbox in in_order(self._sandboxes)]
 
     def close(self) -> None:
         """End everything that still runs."""

@@ -81,10 +81,3 @@ class Slots:
         self._taken -= demand.slots
         self._taken_bytes -= demand.memory_bytes
         self._exclusive = False
-
-
-def available_memory_bytes() -> int:
-    """What the machine can give to new processes without swapping, at this moment."""
-    import psutil  # not for the many builds in which nothing is known to need much
-
-    return int(psutil.virtual_memory().available)

@@ -51,22 +51,58 @@ def probe(sandbox: Sandbox) -> Probe:
     return answer
 
 
+def promised(sandbox: Sandbox) -> Isolation:
+    """The most that a platform gives anywhere; one that does not say so may give everything."""
+    known: Isolation = getattr(sandbox, "promised", None) or dict.fromkeys(_ALL, Level.KERNEL)
+    return known
+
+
+def in_order(sandboxes: Iterable[Sandbox]) -> list[Sandbox]:
+    """The tiers of this machine: by what each promises, the strongest first."""
+    return sorted(sandboxes, key=lambda sandbox: (_strength(promised(sandbox)), sandbox.name), reverse=True)
+
+
+def strongest(probes: Iterable[Probe]) -> Probe | None:
+    """The one that a build gets, unless it wants no isolation."""
+    usable = [probe for probe in probes if probe.supported]
+    return max(usable, key=lambda probe: _strength(probe.isolation), default=None)
+
+
 def select_sandbox(sandboxes: Sequence[Sandbox], mode: Mode) -> tuple[Sandbox, Probe]:
     """The supported platform with the most to give, or with the least where no isolation is wanted.
 
-    Where a platform does not work, the answer's shortfalls say why not: that is what people can do something about.
-    Raises IsolationError where no platform is supported.
+    Platforms are probed in that order, but for those that promise no more than what was found already. Where one does
+    not work, the answer's shortfalls say why not: that is what people can do something about. Raises IsolationError
+    where no platform is supported.
     """
-    probed = [(sandbox, probe(sandbox)) for sandbox in sandboxes]
-    usable = [pair for pair in probed if pair[1].supported]
-    if not usable:
-        shortfalls = tuple(shortfall for _, probe in probed if not probe.foreign for shortfall in probe.shortfalls)
-        raise _error("no sandbox works on this machine", shortfalls or (_NOT_SAID,))
-    ordered = sorted(usable, key=lambda pair: (_strength(pair[1].isolation), pair[1].sandbox))
+    order = in_order(sandboxes)
     if mode == "none":
-        return ordered[0]
-    sandbox, best = ordered[-1]
-    return sandbox, _with_reasons_of(best, [other for _, other in probed if not other.supported and not other.foreign])
+        order.reverse()
+    unusable: list[tuple[Sandbox, Probe]] = []
+    best: tuple[Sandbox, Probe] | None = None
+    for sandbox in order:
+        if best is not None and not _may_be_better(sandbox, best[1], mode):
+            continue
+        answer = probe(sandbox)
+        if not answer.supported:
+            unusable += [] if answer.foreign else [(sandbox, answer)]
+        elif best is None or _is_better(answer.isolation, best[1], mode):
+            best = sandbox, answer
+    if best is None:
+        shortfalls = tuple(shortfall for _, answer in unusable for shortfall in answer.shortfalls)
+        raise _error("no sandbox works on this machine", shortfalls or (_NOT_SAID,))
+    return best if mode == "none" else (best[0], _with_reasons_of(best[1], unusable))
+
+
+def _may_be_better(sandbox: Sandbox, best: Probe, mode: Mode) -> bool:
+    """Whether it is worth probing: what a platform that promises nothing gives is known only then."""
+    known = getattr(sandbox, "promised", None)
+    return known is None or _is_better(known, best, mode)
+
+
+def _is_better(isolation: Isolation, best: Probe, mode: Mode) -> bool:
+    one, other = _strength(isolation), _strength(best.isolation)
+    return one < other if mode == "none" else one > other
 
 
 def decide(
@@ -119,16 +155,17 @@ def _reach(network: NetworkPolicy) -> str:
     return ", ".join(network.hosts)
 
 
-def _with_reasons_of(probe: Probe, unsupported: Sequence[Probe]) -> Probe:
-    reasons = {
-        shortfall.guarantee: msgspec.structs.replace(
-            shortfall, why=f'the sandbox "{other.sandbox}" does not work here: {shortfall.why}'
-        )
-        for other in unsupported
-        for shortfall in other.shortfalls
-    }
-    shortfalls = tuple(reasons.get(shortfall.guarantee, shortfall) for shortfall in probe.shortfalls)
-    return msgspec.structs.replace(probe, shortfalls=shortfalls)
+def _with_reasons_of(answer: Probe, unusable: Sequence[tuple[Sandbox, Probe]]) -> Probe:
+    """What the strongest platform that would have given a guarantee says about it."""
+    reasons: dict[str, Shortfall] = {}
+    for sandbox, other in unusable:
+        for shortfall in other.shortfalls:
+            why = f'the sandbox "{other.sandbox}" does not work here: {shortfall.why}'
+            for name in (shortfall.guarantee,) if shortfall.guarantee else _ALL:
+                if promised(sandbox).get(name, Level.NONE) > Level.NONE:
+                    reasons.setdefault(name, Shortfall(name, why, shortfall.remedy))
+    shortfalls = tuple(reasons.get(shortfall.guarantee, shortfall) for shortfall in answer.shortfalls)
+    return msgspec.structs.replace(answer, shortfalls=shortfalls)
 
 
 def _strength(isolation: Isolation) -> tuple[int, int]:

@@ -2,9 +2,11 @@
 
 import os
 import textwrap
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from bldr.api.sandbox import GUARANTEES, LIMITS, Level, Probe
+from bldr.hermetic.policy import strongest
 from bldr.inspection import DoctorReport, PluginReport, ToolchainReport
 from bldr.report.text import count, size
 
@@ -25,11 +27,13 @@ def is_complete(probe: Probe) -> bool:
 
 
 def as_json(report: DoctorReport, cache: CacheSize) -> dict[str, Any]:
-    """The report for programs, levels by name."""
+    """The report for programs, levels by name; sandboxes in order, the strongest first."""
+    picked = strongest(report.probes)
     sandboxes = [
         {
             "name": probe.sandbox,
             "supported": probe.supported,
+            "picked": probe is picked,
             "hermetic": is_complete(probe),
             "isolation": {name: _level(probe, name) for name in (*GUARANTEES, *LIMITS)},
             "shortfalls": list(probe.shortfalls),
@@ -48,7 +52,7 @@ def as_json(report: DoctorReport, cache: CacheSize) -> dict[str, Any]:
 
 def as_text(report: DoctorReport, cache: CacheSize) -> str:
     """The report for people."""
-    lines: list[str] = []
+    lines = [*_tier_lines(report.probes), ""] if report.probes else []
     for probe in report.probes:
         lines += [*sandbox_lines(probe), ""]
     if not report.probes:
@@ -85,6 +89,26 @@ def measure(directory: str) -> CacheSize:
             except OSError:
                 continue
     return CacheSize(files, size_bytes)
+
+
+def _tier_lines(probes: Sequence[Probe]) -> list[str]:
+    """One line for each sandbox, the strongest first: which one builds get, and why none above it."""
+    picked = strongest(probes)
+    lines = ["tiers of isolation, the strongest first"]
+    for probe in probes:
+        if probe.foreign:
+            continue
+        if not probe.supported:
+            reason = next((shortfall.why for shortfall in probe.shortfalls if shortfall.why), "no reason is given")
+            verdict = f"does not work here: {reason}"
+        elif probe is not picked:
+            verdict = "works here, and gives less"
+        elif _missing(probe):
+            verdict = "is what builds get; --hermetic refuses it"
+        else:
+            verdict = "is what builds get, with --hermetic too"
+        lines += _wrapped(f"  {'->' if probe is picked else '  '} {probe.sandbox:<10}", verdict.split())
+    return lines
 
 
 def _missing(probe: Probe) -> list[str]:

@@ -13,6 +13,7 @@ from bldr.api.actions import Platform
 from bldr.api.events import AnalysisFinished
 from bldr.api.providers import Files
 from bldr.execute.building import Building, Plan
+from bldr.execute.machine import processors
 from bldr.execute.platforms import Platforms
 from bldr.execute.runners import Outcome, Work
 from bldr.execute.sources import signature
@@ -60,7 +61,7 @@ def building_of(part: "Part", edit: "Edit", store: Store, platforms: Platforms, 
         platforms,
         Platform(*head["platform"]),
         events,
-        jobs=head["jobs"] or os.cpu_count() or 1,
+        jobs=head["jobs"] or processors(),
         keep_going=head["keep_going"],
     )
     building.assume(part.known, head["total"] - len(part.pieces))

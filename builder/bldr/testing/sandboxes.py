@@ -142,6 +142,8 @@ class SandboxContract:
         assert missing <= short, f"these are not given, and nothing says why: {', '.join(sorted(missing - short))}"
         for shortfall in probe.shortfalls:
             assert shortfall.why and shortfall.remedy, f"{shortfall.guarantee} needs a reason and a remedy"
+        promised = getattr(sandbox, "promised", None)
+        assert promised is None or covers(promised, probe.isolation), "it gives more than it promises"
         assert sandbox.probe() == probe, "the second answer is another one"
 
     # What it does

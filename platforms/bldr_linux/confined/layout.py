@@ -44,7 +44,8 @@ class Layout:
 def rules(launch: Launch, scratch: Mapping[str, str]) -> Rules:
     """What may be read and written on the host. Raises OSError where something is not there."""
     spec = launch.spec
-    read, write = {"/proc"}, {f"/dev/{name}" for name in _DEVICES}
+    # A container or a chroot need not have them all; what is missing nobody can use.
+    read, write = {"/proc"}, {place for name in _DEVICES if os.path.exists(place := f"/dev/{name}")}
     for item in spec.inputs:
         source = item.source or item.path
         read.add(_real(source))

@@ -1,9 +1,12 @@
 """The platform that the hook registers beside the namespace sandbox."""
 
+import errno
 import os
+import select
 from typing import Literal
 
-from bldr.api import GUARANTEES, LIMITS, Isolation, Launcher, Level, Probe, Shortfall
+from bldr.api import GUARANTEES, LIMITS, Isolation, Launch, Launcher, Level, Probe, SandboxSpec, SetupFailure, Shortfall
+from bldr_linux import causes
 from bldr_linux.seccomp import MACHINES
 
 REACHED: Isolation = {
@@ -16,6 +19,11 @@ REACHED: Isolation = {
     "wall-time": Level.SUPERVISED,
 }
 _ABI = 3  # truncating a file is writing to it since this version, of Linux 6.2
+_PATIENCE_S = 30
+_BOOT = "boot with Landlock among the security modules (`lsm=landlock,...`)"
+_FILTERED = "use a newer container runtime, or run the container with `--security-opt seccomp=unconfined`"
+_MOUNT_PROC = "mount it: `mount -t proc proc /proc`"
+_ASK = "look for the reason in the kernel's log (`dmesg`)"
 _REMEDY = "allow user namespaces: `bldr doctor` says how"
 _WHY = {
     "fs-write": "Landlock guards the content of files, not their modes, owners and times",
@@ -33,12 +41,19 @@ class LandlockSandbox:
 
     name = "landlock"
     tree_layout: Literal["overlay", "copy"] = "copy"
+    promised = REACHED
+
+    def __init__(self) -> None:
+        self._failure: SetupFailure | None = None
+        self._is_tried = False
 
     def probe(self) -> Probe:
-        """Ask for the versions; nothing is started."""
-        why = _unsupported()
-        if why:
-            remedy = "use Linux 6.2 or newer with Landlock among its security modules (`lsm=landlock,...`)"
+        """Put the wall up for no command, and see whether it holds; the answer is kept."""
+        if not self._is_tried:
+            self._failure = _unsupported() or _try()
+            self._is_tried = True
+        if self._failure is not None:
+            why, remedy = self._failure.message, self._failure.hint or _ASK
             return Probe(self.name, False, {}, tuple(Shortfall(name, why, remedy) for name in GUARANTEES))
         missing = [Shortfall(name, _WHY[name], _REMEDY) for name in GUARANTEES if name not in REACHED]
         bounded = [Shortfall(name, _WHY_LIMIT, _REMEDY) for name in LIMITS]
@@ -51,10 +66,48 @@ class LandlockSandbox:
         return ConfinedLauncher(root)
 
 
-def _unsupported() -> str:
-    if os.uname().machine not in MACHINES:
-        return f"the system call filter is not known for {os.uname().machine}"
+def _unsupported() -> SetupFailure | None:
+    """What can be asked for without trying."""
+    machine = os.uname().machine
+    if machine not in MACHINES:
+        known = ", ".join(MACHINES)
+        return SetupFailure(f"the system call filter is not known for {machine}", f"use one of {known}")
+    if not os.path.exists("/proc/self/stat"):
+        return SetupFailure("there is no /proc here, and what an action leaves behind is found there", _MOUNT_PROC)
     from bldr_linux import syscalls  # there is no C library to ask on other systems
 
-    abi = syscalls.landlock_abi()
-    return f"Landlock has version {abi} here, and {_ABI} is needed" if abi < _ABI else ""
+    try:
+        abi = syscalls.landlock_version()
+    except OSError as error:
+        return _without_landlock(error.errno or 0)
+    if abi < _ABI:
+        return SetupFailure(f"Landlock has version {abi} here, and {_ABI} is needed", "use Linux 6.2 or newer")
+    return None
+
+
+def _without_landlock(number: int) -> SetupFailure:
+    if number == errno.EOPNOTSUPP:
+        return SetupFailure("the kernel has Landlock, and was booted without it", _BOOT)
+    if causes.look().is_filtered:
+        return SetupFailure("a system call filter denies Landlock, as older container runtimes do", _FILTERED)
+    return SetupFailure("the kernel has no Landlock", f"use Linux 6.2 or newer; {_BOOT}")
+
+
+def _try() -> SetupFailure | None:
+    from bldr_linux.confined.launcher import ConfinedLauncher
+
+    launcher = ConfinedLauncher("/")
+    try:
+        with open(os.devnull, "r+b") as null:
+            fd = null.fileno()
+            nothing = Launch(launch_id=0, spec=SandboxSpec(), argv=(), cwd="/", stdin=fd, stdout=fd, stderr=fd)
+            launcher.start(nothing)
+        select.select([launcher.fileno()], [], [], _PATIENCE_S)
+        ends = launcher.reap()
+    except OSError as error:
+        return SetupFailure(f"it cannot be tried: {(error.strerror or str(error)).lower()}", _ASK)
+    finally:
+        launcher.close()
+    if not ends:
+        return SetupFailure(f"a trial did not end within {_PATIENCE_S} s", _ASK)
+    return ends[0].failure or (SetupFailure("a trial failed", _ASK) if ends[0].exit_code else None)

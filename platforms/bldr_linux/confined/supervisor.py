@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from bldr_linux import command, landlock, seccomp, syscalls, violations
@@ -28,7 +29,11 @@ def main(control_fd: int, plan_fd: int) -> NoReturn:
     with open(plan_fd, "rb") as file:
         plan = marshal.load(file)  # noqa: S302 - the launcher's
     control = socket.socket(fileno=control_fd)
-    report = _Supervisor(plan, control).run()
+    try:
+        report = _Supervisor(plan, control).run()
+    except OSError as error:
+        end_descendants()
+        report = ("failed", "supervise", "", error.strerror or str(error), error.errno or 0)
     with contextlib.suppress(OSError):  # nobody is left to hear it
         control.send(marshal.dumps(report))
     os._exit(0)
@@ -150,11 +155,13 @@ def _confine(plan: dict[str, Any], fd: int) -> NoReturn:
     """Go behind the wall for good and become the command; what fails is told."""
     try:
         os.dup2(fd, _CHILD_FD, inheritable=False)
-        syscalls.close_range(_CHILD_FD + 1)
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         tell = socket.socket(fileno=_CHILD_FD)
         try:
+            _leave_behind()
             _set_up(plan, tell)
+            if not plan["argv"]:
+                _try_the_wall()
+                os._exit(0)
             report = command.become({**plan, "announce": False}, lambda *_: None)  # type: ignore[typeddict-item]
             os._exit(os.waitstatus_to_exitcode(report[1]))
         except StepError as failed:
@@ -163,6 +170,28 @@ def _confine(plan: dict[str, Any], fd: int) -> NoReturn:
             tell.send(marshal.dumps(("failed", "bug", type(error).__name__, str(error), 0)))
     finally:
         os._exit(1)
+
+
+def _leave_behind() -> None:
+    try:
+        syscalls.close_range(_CHILD_FD + 1)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    except OSError as error:
+        raise StepError.of("limits", "", error) from error
+
+
+def _try_the_wall() -> None:
+    """Where somebody else plays the kernel, what was accepted need not be enforced."""
+    attempts: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("landlock", lambda: os.listdir("/")),
+        ("seccomp", lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).close()),
+    )
+    for step, attempt in attempts:
+        try:
+            attempt()
+        except OSError:
+            continue
+        raise StepError(step, "/", "it was put up and keeps nothing out", 0)
 
 
 def _set_up(plan: dict[str, Any], tell: socket.socket) -> None:
