@@ -1,0 +1,87 @@
+"""What the probe says of a Windows, from what it read back there."""
+
+import sys
+
+import pytest
+
+from bldr.api import GUARANTEES, LIMITS, IsolationError, Level
+from bldr.testing.sandboxes import SandboxContract
+from bldr_windows.probe import probe
+from bldr_windows.sandbox import WindowsSandbox
+
+
+def test_a_windows_that_takes_everything(recorded):
+    system = recorded()
+    found = probe("windows", system)
+    assert found.supported
+    assert found.isolation == {
+        "env": Level.SUPERVISED,
+        "wall-time": Level.SUPERVISED,
+        "privileges": Level.KERNEL,
+        "memory": Level.KERNEL,
+        "processes": Level.KERNEL,
+        "cpu": Level.SUPERVISED,
+        "cpu-share": Level.KERNEL,
+    }
+    assert system.open == set(), "handles are left open"
+    assert not system.named("resume"), "the process of the trial came to run"
+
+
+def test_a_windows_that_takes_nothing_says_so(recorded):
+    found = probe("windows", recorded(takes=(), integrity=0x3000, privileges=("SeBackupPrivilege",), elevated=True))
+    assert found.supported
+    assert found.isolation == dict.fromkeys(("env", "wall-time", "processes"), Level.SUPERVISED)
+    short = {shortfall.guarantee for shortfall in found.shortfalls}
+    assert {"memory", "cpu", "cpu-share", "privileges"} <= short
+    assert "processes are counted by bldr: this system's jobs took no limit" in found.notes
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        {"integrity": 0x2000},
+        {"privileges": ("SeDebugPrivilege",)},
+        {"elevated": True},
+    ],
+)
+def test_a_token_that_keeps_something_is_no_guarantee(recorded, token):
+    assert "privileges" not in probe("windows", recorded(**token)).isolation
+
+
+def test_what_everybody_has_is_nothing_kept(recorded):
+    assert "privileges" in probe("windows", recorded(privileges=("SeChangeNotifyPrivilege",))).isolation
+
+
+def test_every_shortfall_has_a_reason_and_a_remedy(recorded):
+    found = probe("windows", recorded())
+    missing = {name for name in (*GUARANTEES, *LIMITS) if name not in found.isolation}
+    assert {shortfall.guarantee for shortfall in found.shortfalls} == missing
+    assert all(shortfall.why and shortfall.remedy for shortfall in found.shortfalls)
+
+
+def test_a_windows_that_starts_nothing_is_not_supported(recorded):
+    system = recorded()
+    system.refusals = {"start": PermissionError(13, "Access is denied")}
+    found = probe("windows", system)
+    assert (found.supported, found.isolation) == (False, {})
+    assert found.shortfalls[0].why == "a restricted process cannot be started in a job: access is denied"
+    assert system.open == set()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="is about other systems")
+def test_elsewhere_it_is_not_supported_and_says_why():
+    found = WindowsSandbox().probe()
+    assert (found.supported, found.isolation) == (False, {})
+    assert {shortfall.why for shortfall in found.shortfalls} == {"this is no Windows"}
+    with pytest.raises(IsolationError, match="this is no Windows"):
+        WindowsSandbox().open("/nowhere")
+
+
+class TestContract(SandboxContract):
+    """What it says of itself. The contract's commands are for a POSIX shell: `test_launches.py` says them in Python."""
+
+    sandbox = WindowsSandbox
+
+
+for _name in [name for name in vars(SandboxContract) if name.startswith("test_") and "probe" not in name]:
+    setattr(TestContract, _name, None)
