@@ -122,7 +122,7 @@ def write(
     head: Mapping[str, object],
     nodes: Sequence[ActionNode],
     entries: Mapping[str, Sequence[Entry]],
-    wanted: Mapping[Label, Sequence[Artifact]],
+    wanted: Iterable[tuple[Label, Sequence[Artifact]]],
     sources: Sequence[str],
 ) -> None:
     """Write the file of actions of the snapshot at `place`; `sources` are the paths of all, in the snapshot's order.
@@ -130,15 +130,7 @@ def write(
     Indexes of nodes become places in `nodes`, which hold all that are needed, in order. Raises OSError.
     """
     index_of = {node.index: index for index, node in enumerate(nodes)}
-    maker_of = {output.path: index for index, node in enumerate(nodes) for output in node.action.outputs}
-    asked = [
-        Asked(label, tuple(artifacts), tuple(dict.fromkeys(maker_of[artifact.path] for artifact in artifacts)))
-        for label, artifacts in wanted.items()
-    ]
-    numbers: dict[str, list[int]] = {}
-    for number, one in enumerate(asked):
-        for artifact in one.wanted:
-            numbers.setdefault(artifact.path, []).append(number)
+    labelled, numbers = _labelled(wanted, nodes)
     users: list[list[int]] = [[] for _ in nodes]
     readers: dict[str, list[int]] = {path: [] for path in sources}
     toolchains: dict[str, Toolchain] = {}
@@ -170,9 +162,6 @@ def write(
             labels,
         )
         pieces.add(encode(written))
-    labelled = _Packed()
-    for one in asked:
-        labelled.add(encode(one))
     parts: list[bytes | bytearray] = [
         *pieces.parts(),
         *labelled.parts(),
@@ -182,6 +171,22 @@ def write(
         encode(common.values),
     ]
     files.write(place + files.ACTIONS, dict(head), parts)
+
+
+def _labelled(
+    wanted: Iterable[tuple[Label, Sequence[Artifact]]], nodes: Sequence[ActionNode]
+) -> tuple["_Packed", dict[str, list[int]]]:
+    """Every label as it is written, and by path the numbers of those that ask for what stands there."""
+    maker_of = {output.path: index for index, node in enumerate(nodes) for output in node.action.outputs}
+    labelled = _Packed()
+    numbers: dict[str, list[int]] = {}
+    encode = msgspec.msgpack.Encoder().encode
+    for number, (label, artifacts) in enumerate(wanted):
+        makers = dict.fromkeys(maker_of[artifact.path] for artifact in artifacts)
+        labelled.add(encode(Asked(label, tuple(artifacts), tuple(makers))))
+        for artifact in artifacts:
+            numbers.setdefault(artifact.path, []).append(number)
+    return labelled, numbers
 
 
 def read(place: str, cache_directory: str, base: bytes) -> Actions | None:

@@ -39,6 +39,8 @@ _MOST_UNSETTLED = 2048
 """More files than this that have to be read by every null build make it a slow one."""
 
 _WHEN_NOTHING_RAN = "0.0s"
+_OUTPUTS_AT_ONCE = 500
+"""So many are looked at together: what is known of one, until its signature is packed, takes a kilobyte."""
 
 
 class UnprovableError(Exception):
@@ -78,7 +80,8 @@ def keep(wanted: Wanted, built: Built) -> None:
         files.forget(place)
     elif not built.plan.tests:
         more = {**built.settings, "base": head["base"], "total": len(built.plan.nodes), "quiet": wanted.is_quiet}
-        requested = {label: requested_files(built.plan.graph.targets[label]) for label in built.plan.labels}
+        labels = dict.fromkeys(built.plan.labels)
+        requested = ((label, requested_files(built.plan.graph.targets[label])) for label in labels)
         actions.write(place, more, built.plan.nodes, built.entries, requested, proofs.sources)
     files.write(place, head, parts)
     if not has_externals:
@@ -348,12 +351,19 @@ class _Proofs:
         wanted += [test_directory(label) for label in self._built.plan.tests]
         held = {f"{top}/{entry.path}": entry for path in wanted for entry in self._built.entries.get(path, ())}
         self._held.update(held)
+        places = list(held)
+        for at in range(0, len(places), _OUTPUTS_AT_ONCE):
+            self._add_some_outputs(places[at : at + _OUTPUTS_AT_ONCE], held)
+        self._add_whole(top, wanted)
+
+    def _add_some_outputs(self, places: Sequence[str], held: Mapping[str, Entry]) -> None:
         newer: dict[str, os.stat_result] = {}
-        for place, entry in held.items():
+        for place in places:
+            entry = held[place]
             self._add_folders(place)
             status = os.lstat(place)
             if not entry.hash and not entry.link:
-                continue  # an empty directory, which is listed below
+                continue  # an empty directory, which is listed with the others
             if entry.hash and _is_settled(status, self._built.loaded_ns):
                 self._add(UNFOLLOWED, place, status)  # the build found it as it had to be
             else:
@@ -370,7 +380,6 @@ class _Proofs:
                 self._add(UNFOLLOWED, place, status)
             else:
                 self._add_unsettled(UNFOLLOWED, place, entry)
-        self._add_whole(top, wanted)
 
     def _add_folders(self, place: str) -> None:
         """The directories above an output: a link in the place of one would lead out of the folder."""
