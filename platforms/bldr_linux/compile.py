@@ -380,8 +380,8 @@ def source_of(path: str, host: Host) -> str:
     """As the launcher names it. The host's /proc is refused: it shows and reaches every process."""
     if path == "/proc" or path.startswith("/proc/"):
         raise RefusedError(f'"{path}" cannot be shown to an action: it belongs to the host\'s processes')
-    if host.relative and (path == host.root or path.startswith(host.root + "/")):
-        return posixpath.relpath(path, host.root)
+    if host.relative and path.startswith(host.root) and path[len(host.root) :][:1] in ("", "/"):
+        return path[len(host.root) + 1 :] or "."  # both are normal; posixpath.relpath takes twenty times as long
     return path
 
 

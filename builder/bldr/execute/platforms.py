@@ -10,7 +10,7 @@ from bldr.api.errors import IsolationError, Problem
 from bldr.api.events import Warning as WarningEvent
 from bldr.api.sandbox import GUARANTEES, Isolation, Launcher, Level, Probe, Sandbox
 from bldr.api.spec import NetworkPolicy
-from bldr.graph.actions import ActionNode
+from bldr.graph.actions import ActionNode, Permissions
 from bldr.hermetic.policy import Mode, decide, in_order, missing, probe, select_sandbox
 from bldr.report.stream import EventStream
 from bldr.store.memo import Memo
@@ -38,6 +38,9 @@ class Platforms:
         self._opened: Callable[[Launcher], None] = lambda _: None
         self._events: EventStream | None = None
         self._lacking: set[str] = set()
+        self._chosen: dict[
+            int, tuple[Permissions, tuple[Sandbox, Launcher]]
+        ] = {}  # by identity: many actions share one
         self._floors: dict[frozenset[str], Isolation] = {}  # by the limits that somebody set on purpose
 
     @property
@@ -94,12 +97,17 @@ class Platforms:
 
     def choose(self, node: ActionNode) -> tuple[Sandbox, Launcher]:
         """The sandbox and launcher for an action that must run. Raises IsolationError where too little is reached."""
+        chosen = self._chosen.get(id(node.permissions))
+        if chosen is not None and chosen[0] is node.permissions:
+            return chosen[1]
         mode = self._mode_of(node)
         sandbox, probe = self._select(mode)
         if sandbox.name not in self._launchers:
             self._open(sandbox, probe, mode)
         self._demand(node, probe, mode)
-        return sandbox, self._launchers[sandbox.name]
+        answer = (sandbox, self._launchers[sandbox.name])
+        self._chosen[id(node.permissions)] = (node.permissions, answer)
+        return answer
 
     def probes(self) -> list[Probe]:
         """What every platform can give here, the strongest first."""
@@ -110,6 +118,7 @@ class Platforms:
         for launcher in self._launchers.values():
             launcher.close()
         self._launchers.clear()
+        self._chosen.clear()
 
     def _open(self, sandbox: Sandbox, probe: Probe, mode: Mode) -> None:
         demand = decide(probe, mode)

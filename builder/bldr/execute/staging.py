@@ -201,9 +201,10 @@ class Stages:
         fitting = [stage for stage in self._clean if stage.owner == owner and stage.kind == kind]
         if fitting:
             aim = wanted or fitting[-1].holds
-            nearest = min(fitting, key=lambda stage: _distance(stage.holds, aim))
-            is_worth_it = _distance(nearest.holds, aim) <= _NEW_STAGE + _distance(NOTHING, aim)
-            if is_worth_it or len(self._clean) >= _MOST_CLEAN:
+            distances = [_distance(stage.holds, aim) for stage in fitting]
+            least = min(distances)
+            if least <= _NEW_STAGE + _distance(NOTHING, aim) or len(self._clean) >= _MOST_CLEAN:
+                nearest = fitting[distances.index(least)]
                 self._clean.remove(nearest)
                 return nearest
         self._made += 1
