@@ -12,8 +12,13 @@ import pytest
 
 
 def pytest_collection_modifyitems(items):
-    """Root's tests attack from root's place or need its powers; anywhere else they would prove nothing."""
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
+    """Root's tests attack from root's place or need its powers; anywhere else they would prove nothing. What POSIX alone
+    has cannot be tried where it is not."""
+    if not hasattr(os, "geteuid"):
+        for item in items:
+            for marker in item.iter_markers("posix"):
+                item.add_marker(pytest.mark.skip(reason=f"POSIX alone has {marker.args[0]}"))
+    elif os.geteuid() == 0:
         return
     for item in items:
         if item.get_closest_marker("root"):

@@ -214,7 +214,8 @@ def test_visibility_is_private_and_a_package_always_sees_its_own(load):
     assert seen == [[True, False, False, False], [True, False, True, False], [True, True, True, True]]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every directory")
+@pytest.mark.posix("directories that nobody may read")
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root reads every directory")
 def test_a_directory_that_cannot_be_read_is_an_error_with_a_remedy(load, write):
     root = write({"data/secret/": ""})
     os.chmod(f"{root}/data/secret", 0)
