@@ -12,8 +12,10 @@ import pytest
 
 
 def pytest_collection_modifyitems(items):
-    """Root's tests attack from root's place or need its powers; anywhere else they would prove nothing. What POSIX alone
-    has cannot be tried where it is not."""
+    """Root's tests attack from root's place or need its powers; anywhere else they would prove nothing.
+
+    What POSIX alone has cannot be tried where it is not.
+    """
     if not hasattr(os, "geteuid"):
         for item in items:
             for marker in item.iter_markers("posix"):

@@ -360,8 +360,8 @@ class Session:
 
 
 def default_cache_dir(env: Mapping[str, str]) -> str:
-    """`$XDG_CACHE_HOME/bldr`, or `~/.cache/bldr`; the store makes its versioned directory below."""
-    home = env.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    """`$XDG_CACHE_HOME/bldr`, `%LOCALAPPDATA%\\bldr`, or `~/.cache/bldr`; the store's is one in it."""
+    home = env.get("XDG_CACHE_HOME") or env.get("LOCALAPPDATA") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(home, "bldr")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from bldr.api import Toolchain, ToolchainError
 from bldr.api.content import content_of
 from bldr.api.elf import HostFiles, runtime_files
+from bldr.api.programs import directories_of, program_in
 
 _COREUTILS = (
     "[", "b2sum", "base32", "base64", "basename", "basenc", "cat", "chmod", "cksum", "comm", "cp", "csplit", "cut",
@@ -22,6 +23,10 @@ _OTHERS = (
     "zcat", "zstd",
 )  # fmt: skip
 _ESSENTIAL = ("sh", "cat", "cp", "mkdir", "mv", "rm", "sed", "grep", "awk", "tr", "sort", "head", "test")
+_OF_WINDOWS = (
+    "cmd", "certutil", "comp", "curl", "expand", "fc", "find", "findstr", "more", "powershell", "robocopy", "sort",
+    "tar", "where", "xcopy",
+)  # fmt: skip
 _NAMES = tuple(dict.fromkeys((*_ESSENTIAL, *_COREUTILS, *_OTHERS)))
 
 
@@ -36,6 +41,8 @@ class ShellDetector:
 
     def detect(self, env: Mapping[str, str]) -> Toolchain:
         directories = _directories(env)
+        if os.name == "nt":
+            return _of_windows(self.name, directories)
         found = {name: path for name in _NAMES if (path := _on_path(name, directories))}
         loaded = _loaded(found)
         for name in _ESSENTIAL:
@@ -55,16 +62,30 @@ class ShellDetector:
         )
 
 
+def _of_windows(name: str, directories: list[str]) -> Toolchain:
+    """The programs that every Windows has, and a shell where somebody installed one. They stay where they are, and what
+    they load is the system's own: the identity is that of the programs."""
+    found = {program: path for program in (*_NAMES, *_OF_WINDOWS) if (path := _on_path(program, directories))}
+    if "cmd" not in found:
+        raise ToolchainError('no "cmd" is on the PATH', f"looked in {', '.join(directories)}")
+    return Toolchain(
+        name=name,
+        executables=found,
+        identity=content_of(found.values()).identity,
+        sentinels=(*found.values(), *directories),
+    )
+
+
 def _directories(env: Mapping[str, str]) -> list[str]:
     home = env.get("HOME", "").rstrip("/")
-    paths = [path for path in env.get("PATH", os.defpath).split(":") if os.path.isabs(path)]
+    paths = directories_of(env.get("PATH", os.defpath))
     return [path for path in paths if not home or not f"{path}/".startswith(f"{home}/")]
 
 
 def _on_path(name: str, directories: list[str]) -> str:
     for directory in directories:
-        path = os.path.join(directory, name)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
+        path = program_in(directory, name)
+        if path:
             return path
     return ""
 

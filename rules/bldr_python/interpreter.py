@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from bldr.api import ToolchainError
+from bldr.api.programs import directories_of, program_in
 
 ENVIRONMENT = ("PATH", "HOME", "PYTHON", "PYENV_VERSION", "PYENV_ROOT")
 OLDEST = (3, 8)
+_NEEDED = ("SYSTEMROOT",)  # without it nothing starts on Windows
 _NAMES = ("python3", "python")
 _PROBE_TIMEOUT_S = 60
 _SHOWN_CHARACTERS = 200
@@ -59,7 +61,7 @@ def find_interpreter(env: Mapping[str, str]) -> Interpreter:
 
 def directories(env: Mapping[str, str]) -> tuple[str, ...]:
     """The absolute directories of PATH, in order."""
-    return tuple(path for path in env.get("PATH", os.defpath).split(":") if os.path.isabs(path))
+    return directories_of(env.get("PATH", os.defpath))
 
 
 def _candidates(env: Mapping[str, str]) -> list[str]:
@@ -67,8 +69,8 @@ def _candidates(env: Mapping[str, str]) -> list[str]:
     if os.path.isabs(wanted):
         return [wanted]
     names = (wanted,) if wanted else _NAMES
-    paths = [os.path.join(directory, name) for name in names for directory in directories(env)]
-    return [path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)]
+    paths = [program_in(directory, name) for name in names for directory in directories(env)]
+    return [path for path in paths if path]
 
 
 def _probe(path: str, env: Mapping[str, str]) -> Interpreter | str:
@@ -76,7 +78,7 @@ def _probe(path: str, env: Mapping[str, str]) -> Interpreter | str:
 
     It is asked in the root directory, where a shim finds no version that somebody chose for one project only.
     """
-    kept = {name: env[name] for name in ENVIRONMENT if name in env}
+    kept = {name: env[name] for name in (*ENVIRONMENT, *_NEEDED) if name in env}
     try:
         asked = subprocess.run(
             [path, "-I", "-S", "-c", _PROBE],

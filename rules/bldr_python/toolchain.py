@@ -12,6 +12,9 @@ _SITE = frozenset({"site-packages", "dist-packages"})
 _NOT_TAKEN = frozenset({"__pycache__", "test", "tests", "idlelib", "turtledemo", "tkinter", "ensurepip", "lib2to3"})
 _NOT_TAKEN_FILES = frozenset({"sitecustomize.py", "usercustomize.py", "turtle.py", "EXTERNALLY-MANAGED"})
 _NOT_TAKEN_SUFFIXES = (".pyc", ".pyo", ".a", ".o", ".exe", ".bat")
+_SETTINGS = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
+"""Every order that Python leaves open is the same in all runs, and no run writes beside what it reads."""
+
 _LOADED_BY_WHEELS = (
     "libstdc++.so.6", "libgcc_s.so.1", "libm.so.6", "libdl.so.2", "librt.so.1", "libpthread.so.0", "libutil.so.1",
     "libresolv.so.2", "libnsl.so.1",
@@ -31,6 +34,8 @@ class PythonDetector:
 
     def detect(self, env: Mapping[str, str]) -> Toolchain:
         found = find_interpreter(env)
+        if os.path.splitdrive(found.executable)[0]:
+            return self._on_a_drive(found, env)
         library, walked = _library(found.libraries)
         extensions = [path for path in library if path.endswith(".so")]
         loaded = _loaded(found, extensions)
@@ -45,17 +50,41 @@ class PythonDetector:
             executables=executables,
             files=files,
             links=links,
-            # Every order that Python leaves open is the same in all runs, and no run writes beside what it reads.
-            env={"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"},
-            attributes={
-                "version": ".".join(str(part) for part in found.version),
-                "implementation": found.implementation,
-                "tag": found.tag,
-                "extension_suffix": found.suffix,
-            },
+            env=_SETTINGS,
+            attributes=_attributes(found),
             identity=content_of(files, (*links, *executables.items())).identity,
             sentinels=tuple(dict.fromkeys((*files, *walked, found.found, *found.asked, *directories(env)))),
         )
+
+    def _on_a_drive(self, found: Interpreter, env: Mapping[str, str]) -> Toolchain:
+        """On Windows, where it stays where it is: what lies beside the program, and the standard library."""
+        home = os.path.dirname(found.executable)
+        beside = [entry.path for entry in os.scandir(home) if entry.is_file() and entry.name not in _NOT_TAKEN_FILES]
+        library, walked = _library((*found.libraries, *_there(home, "DLLs")))
+        files = tuple(sorted({*beside, *library}))
+        return Toolchain(
+            name=self.name,
+            executables=dict.fromkeys(("python", "python3"), found.executable),
+            files=files,
+            env=_SETTINGS,
+            attributes=_attributes(found),
+            identity=content_of(files).identity,
+            sentinels=tuple(dict.fromkeys((*files, *walked, home, found.found, *directories(env)))),
+        )
+
+
+def _there(home: str, name: str) -> list[str]:
+    path = os.path.join(home, name)
+    return [path] if os.path.isdir(path) else []
+
+
+def _attributes(found: Interpreter) -> dict[str, str]:
+    return {
+        "version": ".".join(str(part) for part in found.version),
+        "implementation": found.implementation,
+        "tag": found.tag,
+        "extension_suffix": found.suffix,
+    }
 
 
 def _library(roots: Iterable[str]) -> tuple[list[str], list[str]]:

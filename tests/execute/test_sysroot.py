@@ -1,10 +1,12 @@
 """A staged toolchain serves the next build while a stat proves it, and is read, or staged anew, where none does."""
 
+import ntpath
 import os
 import time
 
 import pytest
 
+from bldr.api.spec import Input
 from bldr.api.toolchains import Toolchain
 from bldr.execute.sysroot import Sysroots
 from bldr.store.blobs import Blobs
@@ -89,3 +91,25 @@ def test_what_is_gone_is_staged_anew(cache, toolchain):
     assert place(cache, toolchain) == first
     os.unlink(first)
     assert os.path.exists(place(cache, toolchain))
+
+
+def test_programs_of_a_drive_stay_where_they_are(cache, toolchain, monkeypatch):
+    monkeypatch.setattr(os.path, "splitdrive", ntpath.splitdrive)
+    home = os.path.dirname(toolchain.files[0])
+    drive = Toolchain(
+        name="python",
+        executables={"python": "C:\\Python\\python.exe", "pip": "C:\\Python\\pip.exe"},
+        files=("C:\\Python\\python312.dll",),
+        trees=(("/toolchain/python/tree", home),),
+        identity="python",
+    )
+    with open_store(cache, lambda _message, _hint: None) as store:
+        shown = Sysroots(store).stage([toolchain, drive])
+    staged = [item for item in shown.inputs if not item.path.startswith("/toolchain/python")]
+    assert os.path.exists(next(item.source for item in staged if item.path == "/toolchain") + "/demo/bin/program")
+    assert set(shown.inputs) - set(staged) == {
+        Input("/toolchain/python/bin/python", "C:\\Python\\python.exe"),
+        Input("/toolchain/python/bin/pip", "C:\\Python\\pip.exe"),
+        Input("/toolchain/python/bin", os.path.dirname("C:\\Python\\python.exe")),
+        Input("/toolchain/python/tree", home),
+    }

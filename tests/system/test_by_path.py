@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from bldr.store import blobs, digest, gc, inodes, presence, removal, store, trees
+from bldr.system import os as system
 from bldr.system.by_path import ByPath
 
 
@@ -45,7 +46,7 @@ def by_path():
 @pytest.fixture(params=["by descriptor", "by path"])
 def calls(request):
     if request.param == "by descriptor":
-        return os
+        return system
     if not os.path.exists("/proc/self/fd"):
         pytest.skip("no path of a descriptor is to be had here")
     return by_path()
@@ -53,14 +54,14 @@ def calls(request):
 
 @pytest.fixture
 def top(calls, tmp_path):
-    descriptor = calls.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = calls.open(tmp_path, calls.O_RDONLY | calls.O_DIRECTORY)
     yield descriptor
     os.close(descriptor)
 
 
 def test_what_is_made_below_a_directory_is_there(calls, top, tmp_path):
     calls.mkdir("a", dir_fd=top)
-    descriptor = calls.open("a/file", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640, dir_fd=top)
+    descriptor = calls.open("a/file", calls.O_WRONLY | calls.O_CREAT | calls.O_EXCL, 0o640, dir_fd=top)
     os.write(descriptor, b"1\r\n2\n")
     calls.fchmod(descriptor, 0o444)
     os.close(descriptor)
@@ -79,7 +80,7 @@ def test_what_is_made_below_a_directory_is_there(calls, top, tmp_path):
 
 def test_a_directory_that_was_renamed_is_still_the_one_that_is_meant(calls, tmp_path):
     (tmp_path / "old").mkdir()
-    descriptor = calls.open(tmp_path / "old", os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = calls.open(tmp_path / "old", calls.O_RDONLY | calls.O_DIRECTORY)
     calls.rename(tmp_path / "old", tmp_path / "new")
     (tmp_path / "old").mkdir()
     calls.mkdir("inside", dir_fd=descriptor)
@@ -91,7 +92,7 @@ def test_a_file_takes_the_place_of_another_that_somebody_reads(calls, top, tmp_p
     (tmp_path / "one").write_text("old")
     (tmp_path / "two").write_text("new")
     (tmp_path / "one").chmod(0o444)
-    reading = calls.open("one", os.O_RDONLY, dir_fd=top)
+    reading = calls.open("one", calls.O_RDONLY, dir_fd=top)
     calls.rename("two", "one", src_dir_fd=top, dst_dir_fd=top)
     assert os.read(reading, 10) == b"old"
     os.close(reading)
@@ -103,10 +104,10 @@ def test_no_link_in_the_last_place_is_followed(calls, top, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to("elsewhere")
     with pytest.raises(OSError) as caught:  # ELOOP or ENOTDIR
-        calls.open("link", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+        calls.open("link", calls.O_RDONLY | calls.O_DIRECTORY | calls.O_NOFOLLOW, dir_fd=top)
     assert caught.value.errno in (errno.ELOOP, errno.ENOTDIR)
     with pytest.raises(FileExistsError):
-        calls.open("link", os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=top)
+        calls.open("link", calls.O_WRONLY | calls.O_CREAT | calls.O_EXCL, dir_fd=top)
     calls.unlink("link", dir_fd=top)
     assert (tmp_path / "elsewhere").is_dir()
 
@@ -114,8 +115,8 @@ def test_no_link_in_the_last_place_is_followed(calls, top, tmp_path):
 @pytest.mark.parametrize(
     ("do", "expected"),
     [
-        (lambda calls, top: calls.open("file", os.O_RDONLY | os.O_DIRECTORY, dir_fd=top), NotADirectoryError),
-        (lambda calls, top: calls.open("none", os.O_RDONLY, dir_fd=top), FileNotFoundError),
+        (lambda calls, top: calls.open("file", calls.O_RDONLY | calls.O_DIRECTORY, dir_fd=top), NotADirectoryError),
+        (lambda calls, top: calls.open("none", calls.O_RDONLY, dir_fd=top), FileNotFoundError),
         (lambda calls, top: calls.stat("none", dir_fd=top), FileNotFoundError),
         (lambda calls, top: calls.unlink("none", dir_fd=top), FileNotFoundError),
         (lambda calls, top: calls.unlink("full", dir_fd=top), (IsADirectoryError, PermissionError)),
@@ -150,7 +151,7 @@ def test_a_directory_that_is_not_empty_stays(calls, top, tmp_path):
 
 def test_times_are_set_by_descriptor_and_by_name(calls, top, tmp_path):
     (tmp_path / "file").touch()
-    descriptor = calls.open("file", os.O_RDWR, dir_fd=top)
+    descriptor = calls.open("file", calls.O_RDWR, dir_fd=top)
     calls.utime(descriptor, ns=(10**18, 10**18))
     assert calls.fstat(descriptor).st_mtime_ns == 10**18
     os.close(descriptor)

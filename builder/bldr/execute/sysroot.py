@@ -56,7 +56,11 @@ class Sysroots:
         """The sysroot of these toolchains; made where it is not there yet. Raises CacheError."""
         wanted = tuple(sorted(f"{toolchain.name} {toolchain.identity}" for toolchain in toolchains))
         if wanted not in self._staged:
-            self._staged[wanted] = self._sysroot(self._find(wanted) or self._made(wanted, toolchains), toolchains)
+            staged = [toolchain for toolchain in toolchains if not is_shown_in_place(toolchain)]
+            parts = tuple(sorted(f"{toolchain.name} {toolchain.identity}" for toolchain in staged))
+            made = self._sysroot(self._find(parts) or self._made(parts, staged), staged)
+            places = [place for toolchain in toolchains if toolchain not in staged for place in in_place(toolchain)]
+            self._staged[wanted] = made._replace(inputs=(*made.inputs, *places))
         return self._staged[wanted]
 
     def _sysroot(self, tree: str, toolchains: Sequence[Toolchain]) -> Sysroot:
@@ -137,6 +141,20 @@ class Sysroots:
         os.makedirs(commands, exist_ok=True)
         for command, path in toolchain.executables.items():
             os.symlink(path, os.path.join(commands, command))
+
+
+def is_shown_in_place(toolchain: Toolchain) -> bool:
+    """Whether its paths are none of a sandbox's tree, but those of drives: nothing there could stand for them."""
+    return any(os.path.splitdrive(path)[0] for path in (*toolchain.executables.values(), *toolchain.roots))
+
+
+def in_place(toolchain: Toolchain) -> tuple[Input, ...]:
+    """What stands for the commands of such a toolchain: each of them, and the directory of the first for all."""
+    commands = f"/toolchain/{toolchain.name}/bin"
+    inputs = [Input(f"{commands}/{command}", path) for command, path in toolchain.executables.items()]
+    if inputs:
+        inputs.append(Input(commands, os.path.dirname(inputs[0].source)))
+    return (*inputs, *(Input(place, host) for place, host in toolchain.trees))
 
 
 def _staged_programs(toolchain: Toolchain) -> list[str]:

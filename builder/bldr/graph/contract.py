@@ -1,5 +1,6 @@
 """What a handler's answer must be: every value deep inside is of its type, before anything is built on it."""
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -62,7 +63,7 @@ def check_toolchain(name: str, toolchain: object) -> None:
     for attribute in ("files", "roots", "sentinels"):
         _texts(getattr(toolchain, attribute), attribute)
         for path in getattr(toolchain, attribute):
-            if not path.startswith("/") and attribute != "sentinels":
+            if not os.path.isabs(path) and attribute != "sentinels":
                 raise BreachError(f'"{path}" among its {attribute} is no absolute path')
     for attribute in ("executables", "env", "attributes"):
         _table(getattr(toolchain, attribute), attribute)

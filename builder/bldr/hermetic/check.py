@@ -1,6 +1,7 @@
 """Refuses specs that contradict themselves, before anything runs, and names the offending pair."""
 
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
@@ -49,7 +50,15 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _is_normal(path: str) -> bool:
-    return path.startswith("/") and not path.startswith("//") and "\0" not in path and os.path.normpath(path) == path
+    """In the sandbox, where paths are those of POSIX."""
+    return path.startswith("/") and not path.startswith("//") and "\0" not in path and posixpath.normpath(path) == path
+
+
+def _is_normal_source(path: str) -> bool:
+    """On the host, where they are its own."""
+    return _is_normal(path) or (
+        "\0" not in path and not path.startswith("//") and os.path.isabs(path) and os.path.normpath(path) == path
+    )
 
 
 def _places(spec: SandboxSpec) -> Iterator[tuple[str, Input | Output]]:
@@ -66,10 +75,12 @@ def _standing(spec: SandboxSpec) -> Iterator[tuple[str, str]]:
 
 
 def _check_paths(spec: SandboxSpec) -> None:
-    sources = ((f"source of {kind}", place.source) for kind, place in _places(spec) if place.source)
-    for kind, path in (*_standing(spec), *sources):
+    for kind, path in _standing(spec):
         if not _is_normal(path):
-            raise SpecError(f'{kind} "{path}" is not an absolute, normal path', "start with / and leave out . and ..")
+            raise _not_normal(kind, path)
+    for kind, place in _places(spec):
+        if place.source and not _is_normal_source(place.source):
+            raise _not_normal(f"source of {kind}", place.source)
     for kind, path in _standing(spec):
         if path == "/" and kind != "input":
             raise SpecError(f'{kind} "/" would replace the sandbox itself', "name a directory below it")
@@ -79,6 +90,10 @@ def _check_paths(spec: SandboxSpec) -> None:
     for link in spec.links:
         if not link.target or "\0" in link.target:
             raise SpecError(f'link "{link.path}" has no valid target')
+
+
+def _not_normal(kind: str, path: str) -> SpecError:
+    return SpecError(f'{kind} "{path}" is not an absolute, normal path', "start with / and leave out . and ..")
 
 
 def _check_one_thing_per_path(spec: SandboxSpec) -> None:

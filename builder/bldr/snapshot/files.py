@@ -177,7 +177,7 @@ def prune(cache_directory: str, most_files: int = _MOST_FILES) -> None:
 
 def share_folder(cache_directory: str) -> int:
     """A descriptor with which nobody removes all snapshots, until it is closed. Raises OSError."""
-    import fcntl
+    from bldr.system import fcntl, os
 
     descriptor = os.open(f"{cache_directory}/{FOLDER}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -192,7 +192,7 @@ def forget(path: str) -> None:
 
 def forget_all(cache_directory: str) -> None:
     """Remove every snapshot in a cache, and those that are just being made of others."""
-    import fcntl
+    from bldr.system import fcntl
 
     try:
         descriptor = share_folder(cache_directory)

@@ -86,6 +86,7 @@ def cache_directory(words: "Sequence[str]", environ: "Mapping[str, str]") -> str
             chosen = word.partition("=")[2]
     chosen = chosen or environ.get("BLDR_CACHE_DIR", "")
     if not chosen:
-        home = environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        home = environ.get("XDG_CACHE_HOME") or environ.get("LOCALAPPDATA")
+        home = home or os.path.join(os.path.expanduser("~"), ".cache")
         chosen = os.path.join(home, "bldr")
     return os.path.abspath(chosen)

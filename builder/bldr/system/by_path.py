@@ -146,7 +146,10 @@ class ByPath:
         if isinstance(path, int):
             return self._native.path_of(path)
         name: str = os.fsdecode(path)
-        return name if dir_fd is None else os.path.join(self._native.path_of(dir_fd), name)
+        if dir_fd is None:
+            return name
+        # of Windows' own separators alone: what it gives for a descriptor is taken literally
+        return os.path.join(self._native.path_of(dir_fd), name.replace("/", os.sep))
 
 
 @contextmanager

@@ -27,6 +27,7 @@ _CREATE_NEW, _CREATE_ALWAYS, _OPEN_EXISTING, _OPEN_ALWAYS, _TRUNCATE_EXISTING = 
 _BACKUP_SEMANTICS, _OPEN_REPARSE_POINT = 0x02000000, 0x00200000
 _READONLY, _DIRECTORY, _NORMAL, _REPARSE_POINT = 0x1, 0x10, 0x80, 0x400
 _REPLACE_EXISTING = 1
+_DISK = 1
 _BASIC_INFO = 0
 _ACCESS_DENIED, _SHARING_VIOLATION, _INVALID_PARAMETER = 5, 32, 87
 _DELETE_PENDING, _STATUS_DELETE_PENDING = 303, 0xC0000056
@@ -63,6 +64,7 @@ class Win32:
             ("GetFinalPathNameByHandleW", number, (handle, text, number, number)),
             ("GetFileInformationByHandleEx", ctypes.c_int, (handle, ctypes.c_int, at, number)),
             ("SetFileInformationByHandle", ctypes.c_int, (handle, ctypes.c_int, at, number)),
+            ("GetFileType", number, (handle,)),
             ("GetFileAttributesW", number, (text,)),
             ("SetFileAttributesW", ctypes.c_int, (text, number)),
             ("MoveFileExW", ctypes.c_int, (text, text, number)),
@@ -123,6 +125,10 @@ class Win32:
         raise error
 
     def _check_kind(self, handle: int, path: str, flags: int, writing: bool) -> None:
+        if self._kernel.GetFileType(handle) != _DISK:  # a device, a pipe
+            if flags & O_DIRECTORY:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+            return
         attributes = self._basic(handle).attributes
         if flags & O_NOFOLLOW and attributes & _REPARSE_POINT:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
