@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from bldr.api import ToolchainError
+from bldr_cc.apple import behind_shim, sdk_of
 
 _TIMEOUT_S = 30
 _WRAPPERS = ("ccache", "sccache", "distcc", "icecc")
+_FRAMEWORKS = " (framework directory)"
 _SCRIPT_WORD = re.compile(rb"[^\s(),]+")
 
 
 class Compiler(NamedTuple):
-    """A C compiler and the C++ compiler that belongs to it; `cxx` is "" where there is none."""
+    """A C compiler and the C++ compiler that belongs to it; `cxx` is "" where there is none, `sdk` but on a Mac."""
 
     kind: str
     cc: str
@@ -25,6 +27,7 @@ class Compiler(NamedTuple):
     library_dirs: tuple[str, ...]
     backends: tuple[str, ...]
     resource_dir: str
+    sdk: str = ""
 
 
 def search_path(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -55,24 +58,25 @@ def find_compiler(env: Mapping[str, str]) -> Compiler:
         raise ToolchainError(
             f'CXX names "{cxx}", which is no program', "CXX is the name or absolute path of a compiler"
         )
-    path = find_program(cc, env)
+    xcrun = find_program("xcrun", env)
+    path, path_cxx = (behind_shim(find_program(name, env) if name else "", xcrun, env) for name in (cc, cxx))
     macros = _ask(path, "-dM", "-E", "-x", "c", os.devnull)
     kind = "clang" if "#define __clang__" in macros else "gcc"
+    sdk = sdk_of(xcrun, env)
     searched = _ask(path, "-print-search-dirs")
     backends = [_ask(path, f"-print-prog-name={name}").strip() for name in ("cc1", "collect2", "lto1")]
     language = "c++" if cxx else "c"
     return Compiler(
         kind=kind,
         cc=path,
-        cxx=find_program(cxx, env) if cxx else "",
+        cxx=path_cxx,
         version=_ask(path, "-dumpversion").strip(),
-        include_dirs=_include_dirs(
-            _ask(find_program(cxx, env) if cxx else path, "-v", "-E", "-x", language, os.devnull)
-        ),
-        program_dirs=_search_dirs(searched, "programs"),
+        include_dirs=_include_dirs(_ask(path_cxx or path, "-v", "-E", "-x", language, os.devnull, sdk=sdk)),
+        program_dirs=(*((os.path.dirname(path),) if sdk else ()), *_search_dirs(searched, "programs")),
         library_dirs=_search_dirs(searched, "libraries"),
         backends=tuple(os.path.realpath(name) for name in backends if os.path.isabs(name)),
         resource_dir=os.path.realpath(_ask(path, "-print-resource-dir").strip()) if kind == "clang" else "",
+        sdk=sdk,
     )
 
 
@@ -84,7 +88,8 @@ def _chosen(env: Mapping[str, str]) -> str:
                 "CC is the name or absolute path of a compiler, without flags",
             )
         return named
-    for name in ("gcc", "clang", "cc"):
+    # On a Mac, gcc is clang by another name.
+    for name in ("clang", "gcc", "cc") if find_program("xcrun", env) else ("gcc", "clang", "cc"):
         if find_program(name, env):
             return name
     raise ToolchainError("no C compiler is on the PATH", "install gcc or clang (Debian: apt-get install gcc g++)")
@@ -100,7 +105,7 @@ def _companion(cc: str, env: Mapping[str, str]) -> str:
     return ""
 
 
-def _ask(*argv: str) -> str:
+def _ask(*argv: str, sdk: str = "") -> str:
     """What the compiler says, standard output and error together, in the untranslated form."""
     path = f"{os.path.dirname(argv[0])}:{os.defpath}"
     try:
@@ -109,7 +114,7 @@ def _ask(*argv: str) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={"PATH": path, "LC_ALL": "C"},
+            env={"PATH": path, "LC_ALL": "C", **({"SDKROOT": sdk} if sdk else {})},
             timeout=_TIMEOUT_S,
             check=False,
         )
@@ -125,7 +130,8 @@ def _ask(*argv: str) -> str:
 def _include_dirs(text: str) -> tuple[str, ...]:
     _, _, rest = text.partition("#include <...> search starts here:")
     listed, _, _ = rest.partition("End of search list.")
-    return tuple(dict.fromkeys(os.path.realpath(line.strip()) for line in listed.splitlines() if line.strip()))
+    lines = (line.strip().removesuffix(_FRAMEWORKS) for line in listed.splitlines())
+    return tuple(dict.fromkeys(os.path.realpath(line) for line in lines if line))
 
 
 def _search_dirs(text: str, word: str) -> tuple[str, ...]:

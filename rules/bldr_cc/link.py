@@ -3,6 +3,7 @@
 import posixpath
 
 from bldr.api import Action, Artifact, CcInfo, Context, Toolchain, first_of_each, last_of_each
+from bldr_cc import formats
 from bldr_cc.attributes import AnyCcAttributes
 from bldr_cc.compile import configured_flags
 
@@ -24,8 +25,12 @@ def check_link_flags(attributes: AnyCcAttributes, context: Context) -> None:
 def archive(objects: tuple[Artifact, ...], attributes: AnyCcAttributes, context: Context) -> Action:
     """A static library: no time stamps, owners or modes (D), with an index (s)."""
     made = context.declare_file(_library_name(context, "a"))
-    head = (_archiver(attributes, context.toolchain("cc"), context), "rcsD", made.path)
-    argv, files = _shorten((*head, *(item.path for item in objects)), len(head), made.path)
+    toolchain = context.toolchain("cc")
+    head = (_archiver(attributes, toolchain, context), formats.archive_mode(toolchain), made.path)
+    argv: tuple[str, ...] = (*head, *(item.path for item in objects))
+    files: tuple[tuple[str, str], ...] = ()
+    if not formats.is_macho(toolchain):  # whose archiver reads no parameter files, and whose system takes long lists
+        argv, files = _shorten(argv, len(head), made.path)
     return Action(
         argv=argv,
         inputs=objects,
@@ -52,8 +57,9 @@ def link_shared(
     objects: tuple[Artifact, ...], deps: CcInfo, attributes: AnyCcAttributes, context: Context, *, cxx: bool
 ) -> Action:
     """A shared library, which takes in what it needs of the static libraries."""
-    made = context.declare_file(_library_name(context, "so"))
-    mode = ("-shared", f"-Wl,-soname,{posixpath.basename(made.path)}")
+    toolchain = context.toolchain("cc")
+    made = context.declare_file(_library_name(context, formats.library_suffix(toolchain)))
+    mode = formats.shared_mode(toolchain, posixpath.basename(made.path))
     return _link(made, mode, objects, deps, attributes, context, cxx=cxx)
 
 
@@ -80,11 +86,12 @@ def _link(
     driver = _driver(toolchain, context, cxx=cxx)
     seed = (f"-frandom-seed={made.path}",) if toolchain.attributes["compiler"] == "gcc" else ()  # for -flto
     configured = configured_flags(context, cxx=cxx)  # sanitizers and the like need the linker, too
-    head = (driver, *mode, *configured, *seed, "-Wl,--build-id=sha1", *_rpaths(made, deps), "-o", made.path)
+    rpaths = formats.rpaths(toolchain, _library_directories(made, deps))
+    head = (driver, *mode, *configured, *seed, *formats.stamp(toolchain), *rpaths, "-o", made.path)
     tail = (
         *(item.path for item in objects),
         *(item.path for item in deps.static_libraries),
-        *_shared_arguments(deps.shared_libraries),
+        *formats.shared_arguments(toolchain, [library.path for library in deps.shared_libraries]),
         *last_of_each((attributes.link_flags, deps.link_flags)),
     )
     argv, files = _shorten((*head, *tail), len(head), made.path)
@@ -107,21 +114,11 @@ def _driver(toolchain: Toolchain, context: Context, *, cxx: bool) -> str:
     return driver
 
 
-def _shared_arguments(libraries: tuple[Artifact, ...]) -> tuple[str, ...]:
-    """Only those that are used become needed at run time; the others are there to satisfy the used ones."""
-    if not libraries:
-        return ()
-    paths = (library.path for library in libraries)
-    return ("-Wl,--push-state,--as-needed", *paths, "-Wl,--pop-state")
-
-
-def _rpaths(made: Artifact, deps: CcInfo) -> tuple[str, ...]:
+def _library_directories(made: Artifact, deps: CcInfo) -> list[str]:
     """Where the program finds its libraries, relative to itself: the tree and `bldr-out` have one shape."""
     here = posixpath.dirname(made.path) or "."
     directories = dict.fromkeys(posixpath.dirname(library.path) or "." for library in deps.shared_libraries)
-    relative = (posixpath.relpath(directory, here) for directory in directories)
-    origins = ["$ORIGIN" if path == "." else f"$ORIGIN/{path}" for path in relative]
-    return ("-Wl,--enable-new-dtags", *(f"-Wl,-rpath,{origin}" for origin in origins)) if origins else ()
+    return [posixpath.relpath(directory, here) for directory in directories]
 
 
 def _library_name(context: Context, extension: str) -> str:

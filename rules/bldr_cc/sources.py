@@ -28,6 +28,7 @@ _KINDS = {
     ".o": Kind.OBJECT,
     ".a": Kind.ARCHIVE,
     ".so": Kind.SHARED,
+    ".dylib": Kind.SHARED,
 }  # fmt: skip
 COMPILED = (Kind.C, Kind.CXX, Kind.ASSEMBLER)
 

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterable, Mapping
 
-from bldr.api import Toolchain
+from bldr.api import Toolchain, ToolchainError
 from bldr.api.content import content_of
 from bldr.api.elf import HostFiles, runtime_files, standing
+from bldr.api.macho import SYSTEM_VERSION
+from bldr_cc import apple
 from bldr_cc.compiler import Compiler, find_compiler, find_library, find_program, script_files, search_path
 
 _BINUTILS = (
@@ -21,8 +23,8 @@ _LIBRARIES = (
     "gcc", "gcc_eh", "gcc_s", "stdc++", "stdc++fs", "supc++", "c++", "c++abi", "unwind",
     "atomic", "gomp", "itm", "quadmath", "asan", "lsan", "tsan", "ubsan", "hwasan", "ssp", "ssp_nonshared",
 )  # fmt: skip
-_FOREIGN_ROOT = "/usr/local"
-_ENVIRONMENT = ("PATH", "HOME", "CC", "CXX")
+_FOREIGN_ROOTS = ("/usr/local", "/Library/Frameworks")
+_ENVIRONMENT = ("PATH", "HOME", "CC", "CXX", "DEVELOPER_DIR")
 
 
 class CcDetector:
@@ -51,16 +53,19 @@ class CcDetector:
             files=files,
             links=links,
             roots=roots,
+            # Without the shim somebody else has to say where headers are, and that archives tell no time.
+            env={"SDKROOT": compiler.sdk, "ZERO_AR_DATE": "1"} if compiler.sdk else {},
             attributes={
                 "compiler": compiler.kind,
                 "version": compiler.version,
                 "cc": os.path.basename(compiler.cc),
                 "cxx": os.path.basename(compiler.cxx),
                 "honours_source_date_epoch": _honours_source_date_epoch(compiler),
+                **({"format": "mach-o"} if compiler.sdk else {}),
             },
             identity=content.identity,
             # A program that appears on PATH may be found instead of the one that was.
-            sentinels=(*files, *content.directories, *search_path(env)),
+            sentinels=(*files, *_sentinels(compiler, content.directories), *search_path(env)),
         )
 
 
@@ -74,19 +79,22 @@ class CcRuntimeDetector:
         compiler = find_compiler(env)
         loaded = runtime_files(path for path in _linked(compiler) if _is_shared(path))
         links = tuple(link for link in loaded.links if not _below_any(link[0], _roots(compiler)))
+        system = (SYSTEM_VERSION,) if compiler.sdk and os.path.isfile(SYSTEM_VERSION) else ()
+        files = (*loaded.files, *system)
         return Toolchain(
             name=self.name,
             executables={},
-            files=loaded.files,
+            files=files,
             links=links,
-            identity=content_of(loaded.files, links).identity,
-            sentinels=(*loaded.files, *search_path(env)),
+            identity=content_of(files, links).identity,
+            sentinels=(*files, *search_path(env)),
         )
 
 
 def _executables(compiler: Compiler, env: Mapping[str, str]) -> dict[str, str]:
     """Command name -> path. The generic names stand for the chosen compiler, so that makefiles find it too."""
-    found = {name: path for name in _BINUTILS if (path := _find_part(name, compiler, env))}
+    names = (*_BINUTILS, *apple.TOOLS) if compiler.sdk else _BINUTILS
+    found = {name: path for name in names if (path := _find_part(name, compiler, env))}
     for generic, path in (("cc", compiler.cc), ("c++", compiler.cxx)):
         if path:
             found.update(dict.fromkeys((os.path.basename(path), generic), path))
@@ -99,17 +107,30 @@ def _find_part(name: str, compiler: Compiler, env: Mapping[str, str]) -> str:
         path = os.path.join(directory, name)
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
-    return find_program(name, env)
+    path = find_program(name, env)
+    try:
+        return apple.behind_shim(path, find_program("xcrun", env), env)
+    except ToolchainError:  # a shim for what is not installed
+        return ""
 
 
 def _roots(compiler: Compiler) -> tuple[str, ...]:
     """Directories to show as they are: headers and the compiler's own parts; none inside another."""
-    wanted = [path for path in compiler.include_dirs if not _below(path, _FOREIGN_ROOT)]
+    wanted = [path for path in compiler.include_dirs if not _below_any(path, _FOREIGN_ROOTS)]
+    wanted += [compiler.sdk] if compiler.sdk else []
     wanted += [os.path.dirname(path) for path in compiler.backends]
     wanted += [compiler.resource_dir] if compiler.resource_dir else []
     wanted += [os.path.dirname(path) for path in (find_library("crtbegin.o", compiler),) if path]
     there = {os.path.realpath(path) for path in wanted if os.path.isdir(path)}
     return tuple(sorted(path for path in there if not any(_below(path, other) for other in there if other != path)))
+
+
+def _sentinels(compiler: Compiler, directories: Iterable[str]) -> tuple[str, ...]:
+    """What shows that the roots are as they were: all of their directories, but those of an SDK."""
+    if not compiler.sdk:
+        return tuple(directories)
+    outside = (path for path in directories if not _below(path, compiler.sdk))
+    return (*outside, *apple.sdk_sentinels(compiler.sdk))
 
 
 def _linked(compiler: Compiler) -> list[str]:

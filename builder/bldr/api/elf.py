@@ -1,15 +1,18 @@
-"""What ELF programs load: the closure of shared libraries that a toolchain has to show beside its programs.
+"""What programs load: the closure of shared libraries that a toolchain has to show beside its programs.
 
 Sources: ELF gABI, ld.so(8). Libraries are looked for as the loader does where there is no `ld.so.cache` and no
 `LD_LIBRARY_PATH`, because a sandbox has neither. Needs pyelftools, which is imported only when a program is read.
+Programs of macOS are read by `macho`.
 """
 
 import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from bldr.api import macho
 from bldr.api.errors import ToolchainError
 
+_HEAD_BYTES = 256
 _TRIPLETS = {
     "EM_X86_64": "x86_64-linux-gnu",
     "EM_AARCH64": "aarch64-linux-gnu",
@@ -53,7 +56,12 @@ def runtime_files(programs: Iterable[str]) -> HostFiles:
         if path in found:
             continue
         found.add(path)
-        pending += _loaded_by(path)
+        with open(path, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+        if macho.is_macho(head):
+            found |= macho.closure(path)
+        else:
+            pending += _loaded_by(path, head)
     return standing(found)
 
 
@@ -96,10 +104,8 @@ def _follow(directory: str, links: set[tuple[str, str]]) -> str:
     return real
 
 
-def _loaded_by(path: str) -> list[str]:
-    """The names, as the loader opens them, of what this file loads directly."""
-    with open(path, "rb") as file:
-        head = file.read(256)
+def _loaded_by(path: str, head: bytes) -> list[str]:
+    """The names, as the loader opens them, of what this file loads directly; `head` is how it begins."""
     if head.startswith(b"#!"):
         return [os.fsdecode(head[2:].split(b"\n")[0].split()[0])]
     if not head.startswith(b"\x7fELF"):
