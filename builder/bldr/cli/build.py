@@ -26,6 +26,8 @@ def run(arguments: Namespace) -> int:
 
         write_json(outcome, sys.stdout)
     elif arguments.verbose:
+        from bldr.printable import escaped
+
         for label, paths in sorted(outcome.outputs.items()):
-            sys.stdout.write("".join([f"{label}:\n", *(f"  {path}\n" for path in paths)]))
+            sys.stdout.write("".join([f"{label}:\n", *(f"  {escaped(path)}\n" for path in paths)]))
     return outcome.exit_code

@@ -19,6 +19,7 @@ def run(arguments: Namespace) -> int:
     """Print the reasons, one action after the other."""
     from bldr.cli.opening import open_session, patterns_of
     from bldr.inspection import explain
+    from bldr.printable import escaped
 
     with open_session(arguments, "explain", patterns=patterns_of(arguments)) as session:
         explanations = explain(session, session.labels())
@@ -32,5 +33,5 @@ def run(arguments: Namespace) -> int:
         return 0
     for part in explanations:
         lines = part.lines or ("nothing to do",)
-        sys.stdout.write("".join([f"{part.label} {part.mnemonic}\n", *(f"  {line}\n" for line in lines)]))
+        sys.stdout.write("".join([f"{part.label} {part.mnemonic}\n", *(f"  {escaped(line)}\n" for line in lines)]))
     return 0

@@ -52,7 +52,9 @@ def run(arguments: Namespace) -> int:
 
         write_values(directories, sys.stdout)
     elif not arguments.quiet:
-        sys.stdout.write("".join(f"{name} {directory}\n" for name, directory in directories.items()))
+        from bldr.printable import escaped
+
+        sys.stdout.write("".join(f"{name} {escaped(directory)}\n" for name, directory in directories.items()))
     return 0
 
 

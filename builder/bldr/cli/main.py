@@ -98,8 +98,9 @@ def change_directory(path: str) -> None:
         os.chdir(path)
     except OSError as error:
         from bldr.api.errors import BldrError
+        from bldr.printable import escaped
 
-        raise BldrError(f'cannot change to the directory "{path}": {error.strerror}') from error
+        raise BldrError(f'cannot change to the directory "{escaped(path)}": {error.strerror}') from error
 
 
 def _answer(words: list[str]) -> int | None:
@@ -215,10 +216,16 @@ def make_parser(command: "Command") -> "ArgumentParser":
     """The complete parser of one command."""
     from argparse import ArgumentParser
 
+    from bldr.printable import shown
+
+    class Parser(ArgumentParser):
+        """What it quotes of the command line does nothing to a terminal."""
+
+        def error(self, message: str) -> "NoReturn":
+            super().error(shown(message))
+
     summary = command.summary
-    parser = ArgumentParser(
-        prog=f"bldr {command.name}", description=f"{summary[:1].upper()}{summary[1:]}.", allow_abbrev=False
-    )
+    parser = Parser(prog=f"bldr {command.name}", description=f"{summary[:1].upper()}{summary[1:]}.", allow_abbrev=False)
     command.add_arguments(parser)
     return parser
 
@@ -305,6 +312,10 @@ def _end_at_once_when_interrupted() -> None:
 
 
 def _say(text: str) -> None:
+    if not text.isprintable():
+        from bldr.printable import shown
+
+        text = shown(text)
     try:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()

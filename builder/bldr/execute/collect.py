@@ -16,6 +16,7 @@ from bldr.api.errors import CacheError
 from bldr.execute.walk import walk
 from bldr.graph.actions import ActionNode
 from bldr.plan.entries import Entry
+from bldr.printable import escaped
 from bldr.store.blobs import Hashed
 from bldr.store.store import Store
 from bldr.system import os
@@ -183,7 +184,7 @@ class Collector:
             return Entry(path, link=self._checked_link(path))
         if not stat.S_ISREG(status.st_mode):
             raise ViolationError(
-                f'the output "{path}" is a {_kind(status)}', "outputs are regular files, directories or links"
+                f'the output "{_shown(path)}" is a {_kind(status)}', "outputs are regular files, directories or links"
             )
         host = self._host(path)
         # A hard link to somewhere else in the layer shares the inode: only the sole name may be taken over.
@@ -227,12 +228,15 @@ class Collector:
         climbs = next((index for index, name in enumerate(names) if name != ".."), len(names))
         hint = "make relative links inside the tree (ln -sr)"
         if target.startswith("/") or climbs > path.count("/"):
-            raise ViolationError(f'the output "{path}" is a link to "{_shown(target)}", outside the tree', hint)
+            raise ViolationError(f'the output "{_shown(path)}" is a link to "{_shown(target)}", outside the tree', hint)
         if ".." in names[climbs:]:
-            raise ViolationError(f'the output "{path}" is a link to "{_shown(target)}", with ".." after a name', hint)
+            raise ViolationError(
+                f'the output "{_shown(path)}" is a link to "{_shown(target)}", with ".." after a name', hint
+            )
         if not _is_text(target):
             raise ViolationError(
-                f'the output "{path}" is a link to "{_shown(target)}", which is not UTF-8', "give it another name"
+                f'the output "{_shown(path)}" is a link to "{_shown(target)}", which is not UTF-8',
+                "give it another name",
             )
         return target
 
@@ -307,7 +311,7 @@ def _check_name(path: str) -> None:
     if not _is_text(path):
         raise ViolationError(f'the output "{_shown(path)}" has a name that is not UTF-8', "give it another name")
     if len(path.encode()) > _PATH_BYTES:
-        raise ViolationError(f'the output "{path[:80]}..." has a path longer than {_PATH_BYTES} bytes')
+        raise ViolationError(f'the output "{_shown(path[:80])}..." has a path longer than {_PATH_BYTES} bytes')
 
 
 def _is_text(name: str) -> bool:
@@ -320,7 +324,7 @@ def _is_text(name: str) -> bool:
 
 
 def _shown(name: str) -> str:
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return escaped(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def _is_opaque(path: str) -> bool:

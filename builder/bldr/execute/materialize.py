@@ -11,6 +11,7 @@ from bldr.execute.sources import signature
 from bldr.execute.walk import walk
 from bldr.graph.actions import LOCK_NAME, RESERVED_NAMES
 from bldr.plan.entries import Entry
+from bldr.printable import escaped
 from bldr.store.digest import Digest
 from bldr.store.removal import remove_tree
 from bldr.store.states import FileState
@@ -49,7 +50,8 @@ class Outputs:
             self._write(entries)
         except OSError as error:
             raise OutputError(
-                f"cannot write {error.filename or self._root}: {error.strerror}", "is the disk full, or read-only?"
+                f"cannot write {escaped(error.filename or self._root)}: {error.strerror}",
+                "is the disk full, or read-only?",
             ) from error
 
     def path(self, tree_path: str) -> str:

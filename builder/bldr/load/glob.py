@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bldr.load.directories import NEVER_ENTERED, Boundary, Directory, Kind, LinkError, follow
 from bldr.load.suggest import suggest
-from bldr.load.syntax import UNPRINTABLE
+from bldr.printable import UNPRINTABLE
 from bldr.system import os
 
 MOST_ENTERED_LINKS = 10_000

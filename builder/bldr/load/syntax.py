@@ -11,10 +11,10 @@ import tomli
 
 from bldr.api.errors import Problem, WorkspaceError
 from bldr.load.positions import Offsets, Path, end_of_string, index_positions
+from bldr.printable import escaped
 from bldr.store.digest import sha256
 
 BUILDERFILE = "Builderfile"
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line separators, and what stands for bytes that are not UTF-8."""
 
 LARGEST_BYTES = 4 << 20
@@ -82,11 +82,7 @@ def make_problem(place: Place, message: str, hint: str = "") -> Problem:
     """A problem whose texts may quote names of files and strings of a Builderfile: what no terminal should get, or
     could not be printed, is escaped.
     """
-    return Problem(_printable(place.file), place.line, place.column, _printable(message), _printable(hint))
-
-
-def _printable(text: str) -> str:
-    return UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
+    return Problem(escaped(place.file), place.line, place.column, escaped(message), escaped(hint))
 
 
 class Parsed(Protocol):

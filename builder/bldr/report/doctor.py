@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from bldr.api.sandbox import GUARANTEES, LIMITS, Level, Probe
 from bldr.hermetic.policy import strongest
 from bldr.inspection import DoctorReport, PluginReport, ToolchainReport
+from bldr.printable import escaped
 from bldr.report.text import count, size
 
 _IDENTITY_DIGITS = 12
@@ -64,7 +65,7 @@ def as_text(report: DoctorReport, cache: CacheSize) -> str:
         lines += ["", "plugins"]
         for plugin in report.plugins:
             lines += _plugin_lines(plugin)
-    lines += ["", "cache", f"  {report.cache_dir}: {size(cache.size_bytes)} in {count(cache.files, 'file')}"]
+    lines += ["", "cache", f"  {escaped(report.cache_dir)}: {size(cache.size_bytes)} in {count(cache.files, 'file')}"]
     if report.problems:
         lines += ["", "problems", *(f"  {problem}" for problem in report.problems)]
     return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ import msgspec
 from bldr.api.errors import BldrError
 from bldr.api.events import ActionFinished, Event
 from bldr.api.sandbox import Level
+from bldr.printable import escaped
 
 
 def as_json(event: Event) -> dict[str, Any]:
@@ -27,7 +28,7 @@ class JsonLinesListener:
             self._descriptor = os.dup(1) if path == "-" else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         except OSError as error:
             raise BldrError(
-                f'cannot write events to "{path}": {error.strerror}', "name a file in a directory that exists"
+                f'cannot write events to "{escaped(path)}": {error.strerror}', "name a file in a directory that exists"
             ) from error
         self._encoder = msgspec.json.Encoder()
 

@@ -17,6 +17,7 @@ from typing import NamedTuple, NoReturn
 
 from bldr.api.errors import BldrError
 from bldr.api.events import ActionFinished, Event, TestFinished
+from bldr.printable import escaped
 from bldr.report.sentences import part_of_test
 from bldr.report.text import excerpt, sanitize
 
@@ -42,7 +43,8 @@ class Case(NamedTuple):
 
 def _refuse(path: str, why: str) -> NoReturn:
     raise BldrError(
-        f'cannot write test results to "{path}": {why}', "name a file in a directory that exists and can be written"
+        f'cannot write test results to "{escaped(path)}": {why}',
+        "name a file in a directory that exists and can be written",
     )
 
 

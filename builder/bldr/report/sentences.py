@@ -2,6 +2,7 @@
 
 from bldr.api.events import ActionFinished, BuildFinished, Error, TestFinished, TestSummary
 from bldr.api.events import Warning as WarningEvent
+from bldr.printable import escaped
 from bldr.report.text import count, duration, sanitize
 
 
@@ -65,7 +66,7 @@ def test_line(event: TestSummary) -> str:
 
 def test_lines(event: TestSummary) -> list[str]:
     """The line, and below it where to read on."""
-    return [test_line(event), *(f"  {path}" for path in event.logs)]
+    return [test_line(event), *(f"  {escaped(path)}" for path in event.logs)]
 
 
 def summary(event: BuildFinished) -> str:

@@ -7,6 +7,7 @@ the clipboard, nor hide a line. Sequences are those of ECMA-48 and of xterm's co
 import re
 from typing import NamedTuple
 
+from bldr.printable import escaped
 from bldr.system import os
 
 # Possessive quantifiers keep the scan linear on hostile input. A string sequence (OSC, DCS, SOS, PM, APC) without its
@@ -51,7 +52,7 @@ def excerpt(path: str, shown_bytes: int = SHOWN_BYTES) -> Excerpt:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     except OSError as error:
-        return Excerpt(f"(the log {path} cannot be read: {error.strerror})\n", 0)
+        return Excerpt(f"(the log {escaped(path)} cannot be read: {error.strerror})\n", 0)
     try:
         size_bytes = os.fstat(descriptor).st_size
         if size_bytes <= shown_bytes:
@@ -63,7 +64,7 @@ def excerpt(path: str, shown_bytes: int = SHOWN_BYTES) -> Excerpt:
     head = head[: head.rfind(b"\n") + 1] or head
     tail = tail[tail.find(b"\n") + 1 :] or tail
     left_out_bytes = size_bytes - len(head) - len(tail)
-    middle = f"... {size(left_out_bytes)} left out, the whole log is {path}\n"
+    middle = f"... {size(left_out_bytes)} left out, the whole log is {escaped(path)}\n"
     return Excerpt(_ended(sanitize(head)) + middle + _ended(sanitize(tail)), left_out_bytes)
 
 

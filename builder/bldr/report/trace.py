@@ -19,6 +19,7 @@ from bldr.api.events import (
     Event,
     TestFinished,
 )
+from bldr.printable import escaped
 from bldr.report.sentences import action_title
 
 PROCESS = 1
@@ -35,7 +36,7 @@ class TraceListener:
             self._file = open(path, "wb")  # noqa: SIM115 - closed by `close`
         except OSError as error:
             hint = "name a file in a directory that exists"
-            raise BldrError(f'cannot write the profile to "{path}": {error.strerror}', hint) from error
+            raise BldrError(f'cannot write the profile to "{escaped(path)}": {error.strerror}', hint) from error
         self._separator = b"[\n"
         self._running: dict[int, tuple[int, ActionStarted]] = {}
         self._free: list[int] = []

@@ -3,6 +3,7 @@
 import errno
 
 from bldr.api.errors import CacheError
+from bldr.printable import escaped
 
 _HINTS = {
     errno.ENOSPC: "free some space, or run `bldr gc --max-size SIZE`",
@@ -26,4 +27,4 @@ class BlobMissing(CacheError):  # noqa: N818 # says what is the matter, as FileN
 def storage_error(doing: str, path: str, error: OSError) -> CacheError:
     """The error that people see when `doing` ("write", "read", ...) to `path` failed."""
     reason = (error.strerror or str(error)).lower()
-    return CacheError(f"cannot {doing} {path}: {reason}", _HINTS.get(error.errno or 0, ""))
+    return CacheError(f"cannot {doing} {escaped(path)}: {reason}", _HINTS.get(error.errno or 0, ""))
