@@ -38,6 +38,18 @@ def _stays_where_it_was():
 
 
 @pytest.fixture
+def links(tmp_path_factory):
+    """Asked for by tests that make symbolic links, which Windows allows to some, and Wine 8 to nobody."""
+    place = tmp_path_factory.mktemp("links")
+    try:
+        (place / "link").symlink_to("target")
+    except OSError:
+        pytest.skip("no symbolic links can be made here")
+    if not (place / "link").is_symlink():
+        pytest.skip("no symbolic links can be made here")
+
+
+@pytest.fixture
 def until():
     """A function that waits for a condition, and fails when it does not come true in two minutes."""
 

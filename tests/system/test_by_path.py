@@ -47,7 +47,7 @@ def by_path():
 def calls(request):
     if request.param == "by descriptor":
         return system
-    if not os.path.exists("/proc/self/fd"):
+    if not hasattr(os, "geteuid") or not os.path.exists("/proc/self/fd"):
         pytest.skip("no path of a descriptor is to be had here")
     return by_path()
 
@@ -66,19 +66,27 @@ def test_what_is_made_below_a_directory_is_there(calls, top, tmp_path):
     calls.fchmod(descriptor, 0o444)
     os.close(descriptor)
     calls.link("a/file", "b", src_dir_fd=top, dst_dir_fd=top, follow_symlinks=False)
-    calls.symlink("b", "c", dir_fd=top)
     assert (tmp_path / "b").read_bytes() == b"1\r\n2\n"
-    assert calls.readlink("c", dir_fd=top) == "b"
     status = calls.stat("a/file", dir_fd=top, follow_symlinks=False)
     assert (stat.S_IMODE(status.st_mode), status.st_nlink, status.st_size) == (0o444, 2, 5)
-    assert stat.S_ISLNK(calls.stat("c", dir_fd=top, follow_symlinks=False).st_mode)
-    assert calls.stat("c", dir_fd=top).st_ino == status.st_ino == calls.lstat(tmp_path / "b").st_ino
-    assert sorted(calls.listdir(top)) == ["a", "b", "c"]
+    assert calls.stat("b", dir_fd=top).st_ino == status.st_ino == calls.lstat(tmp_path / "b").st_ino
+    assert sorted(calls.listdir(top)) == ["a", "b"]
     with calls.scandir(top) as items:
-        assert {item.name: item.is_dir(follow_symlinks=False) for item in items} == {"a": True, "b": False, "c": False}
+        assert {item.name: item.is_dir(follow_symlinks=False) for item in items} == {"a": True, "b": False}
+
+
+@pytest.mark.usefixtures("links")
+def test_links_are_made_read_and_looked_at(calls, top, tmp_path):
+    (tmp_path / "file").touch()
+    calls.symlink("file", "link", dir_fd=top)
+    assert calls.readlink("link", dir_fd=top) == "file"
+    assert stat.S_ISLNK(calls.stat("link", dir_fd=top, follow_symlinks=False).st_mode)
+    assert calls.stat("link", dir_fd=top).st_ino == calls.lstat(tmp_path / "file").st_ino
 
 
 def test_a_directory_that_was_renamed_is_still_the_one_that_is_meant(calls, tmp_path):
+    if os.environ.get("BLDR_UNDER_WINE"):
+        pytest.skip("Wine knows of a directory the name that it had when it was opened")
     (tmp_path / "old").mkdir()
     descriptor = calls.open(tmp_path / "old", calls.O_RDONLY | calls.O_DIRECTORY)
     calls.rename(tmp_path / "old", tmp_path / "new")
@@ -100,6 +108,7 @@ def test_a_file_takes_the_place_of_another_that_somebody_reads(calls, top, tmp_p
     assert not (tmp_path / "two").exists()
 
 
+@pytest.mark.usefixtures("links")
 def test_no_link_in_the_last_place_is_followed(calls, top, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to("elsewhere")
@@ -126,7 +135,11 @@ def test_no_link_in_the_last_place_is_followed(calls, top, tmp_path):
         (lambda calls, top: calls.link("file", "full", src_dir_fd=top, dst_dir_fd=top), FileExistsError),
         (lambda calls, top: calls.rename("none", "new", src_dir_fd=top, dst_dir_fd=top), FileNotFoundError),
         (lambda calls, top: calls.rename("file", "full", src_dir_fd=top, dst_dir_fd=top), IsADirectoryError),
-        (lambda calls, top: calls.rename("full", "file", src_dir_fd=top, dst_dir_fd=top), NotADirectoryError),
+        pytest.param(
+            lambda calls, top: calls.rename("full", "file", src_dir_fd=top, dst_dir_fd=top),
+            NotADirectoryError,
+            marks=pytest.mark.skipif("BLDR_UNDER_WINE" in os.environ, reason="Wine puts directories in files' places"),
+        ),
     ],
 )
 def test_errors_are_those_of_posix(calls, top, tmp_path, do, expected):
@@ -195,7 +208,7 @@ def test_a_store_works_by_paths(monkeypatch, tmp_path, calls):
         assert kept.blobs.read(taken) == b"made\n"
     with store.open_store(cache) as kept:
         assert kept.gc(max_size_bytes=0).blobs == 1
-        deep = os.path.join(kept.staging, *["directory"] * 70)
+        deep = os.path.join(kept.staging, *["d"] * 70)
         os.makedirs(deep)
         with open(os.path.join(deep, "file"), "w"):
             pass

@@ -1,5 +1,6 @@
 """Wake-ups: both kinds, whatever this system's is."""
 
+import os
 import selectors
 import signal
 import threading
@@ -11,21 +12,17 @@ from bldr.system.wakeup import PipeWakeup, SocketWakeup, open_wakeup
 
 @pytest.fixture(params=[PipeWakeup, SocketWakeup, open_wakeup])
 def wakeup(request):
-    try:
-        made = request.param()
-    except (OSError, AttributeError):
-        pytest.skip("pipes are not of this kind here")
+    if request.param is PipeWakeup and not hasattr(os, "fork"):
+        pytest.skip("nothing waits for pipes here")
+    made = request.param()
     yield made
     made.close()
 
 
 def is_readable(wakeup, timeout_s=0.0):
     with selectors.DefaultSelector() as selector:
-        try:
-            selector.register(wakeup, selectors.EVENT_READ)
-            return bool(selector.select(timeout_s))
-        except OSError:
-            pytest.skip("select takes sockets alone here")
+        selector.register(wakeup, selectors.EVENT_READ)
+        return bool(selector.select(timeout_s))
 
 
 def test_a_thread_wakes_the_loop(wakeup):

@@ -22,14 +22,16 @@ EPOCH_100NS = 116444736000000000
 
 _GENERIC_READ, _GENERIC_WRITE, _APPEND, _SYNCHRONIZE = 0x80000000, 0x40000000, 0x4, 0x100000
 _READ_ATTRIBUTES, _WRITE_ATTRIBUTES = 0x80, 0x100
-_SHARE_ALL = 7
+_SHARE_NOTHING, _SHARE_ALL = 0, 7
+_DELETE = 0x10000
 _CREATE_NEW, _CREATE_ALWAYS, _OPEN_EXISTING, _OPEN_ALWAYS, _TRUNCATE_EXISTING = 1, 2, 3, 4, 5
 _BACKUP_SEMANTICS, _OPEN_REPARSE_POINT = 0x02000000, 0x00200000
 _READONLY, _DIRECTORY, _NORMAL, _REPARSE_POINT = 0x1, 0x10, 0x80, 0x400
 _REPLACE_EXISTING = 1
 _DISK = 1
 _BASIC_INFO = 0
-_ACCESS_DENIED, _SHARING_VIOLATION, _INVALID_PARAMETER = 5, 32, 87
+_ACCESS_DENIED, _SHARING_VIOLATION, _MORE_DATA = 5, 32, 234
+_LONGEST = 1 << 16
 _DELETE_PENDING, _STATUS_DELETE_PENDING = 303, 0xC0000056
 _AS_IT_IS: int = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
 _INVALID = ctypes.c_void_p(-1).value
@@ -81,11 +83,11 @@ class Win32:
         while True:
             buffer = ctypes.create_unicode_buffer(size)
             length = self._kernel.GetFinalPathNameByHandleW(self._msvcrt.get_osfhandle(descriptor), buffer, size, 0)
-            if not length:
-                raise self._error("")
-            if length < size:
+            if 0 < length < size:
                 return buffer.value
-            size = length + 1
+            if not length and (ctypes.get_last_error() != _MORE_DATA or size > _LONGEST):  # type: ignore[attr-defined, unused-ignore]
+                raise self._error("")
+            size = max(2 * size, length + 1)
 
     def open(self, path: str, flags: int, mode: int) -> int:
         """A descriptor. Bytes are as they are, nothing is inherited, nobody else is kept out."""
@@ -191,17 +193,18 @@ class Win32:
             self._kernel.CloseHandle(handle)
 
     def unlink(self, path: str) -> None:
-        """Remove a file, also one that is read-only, of which other names keep what they have."""
+        """Remove a file, also one that is read-only or open somewhere, which keeps another name until it is closed."""
+        place = self._aside(path) if self._is_open(path) else path
         for pause_s in (*_PAUSES_S, 0):
             try:
-                os.unlink(path)
+                os.unlink(place)
                 return
             except PermissionError as error:
-                status = os.lstat(path)
+                status = os.lstat(place)
                 if stat.S_ISDIR(status.st_mode):
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path) from error
                 if not status.st_mode & 0o200:
-                    self._unlink_read_only(path)
+                    self._unlink_read_only(place)
                     return
                 if not pause_s:
                     raise
@@ -220,6 +223,22 @@ class Win32:
                 self._set_attributes(handle, path, before)
         finally:
             self._kernel.CloseHandle(handle)
+
+    def _is_open(self, path: str) -> bool:
+        """Whether somebody has a file open, so that its name would not be free before that ends."""
+        flags = _BACKUP_SEMANTICS | _OPEN_REPARSE_POINT
+        handle = self._kernel.CreateFileW(path, _DELETE, _SHARE_NOTHING, None, _OPEN_EXISTING, flags, None)
+        if handle == _INVALID:
+            return bool(ctypes.get_last_error() == _SHARING_VIOLATION)  # type: ignore[attr-defined, unused-ignore]
+        self._kernel.CloseHandle(handle)
+        return False
+
+    def _aside(self, path: str) -> str:
+        """Give a file another name, in the same directory, and return it."""
+        place = f"{path}.gone-{os.urandom(8).hex()}"
+        if not self._kernel.MoveFileExW(path, place, 0):
+            raise self._error(path)
+        return place
 
     def _set_attributes(self, handle: int, path: str, attributes: int) -> None:
         info = BasicInfo(0, 0, 0, 0, attributes)
@@ -247,9 +266,11 @@ class Win32:
             if self._kernel.MoveFileExW(source, destination, _REPLACE_EXISTING):
                 return
             error = self._error(source, destination)
-            if not isinstance(error, PermissionError):
+            if isinstance(error, FileNotFoundError):
                 raise error
             self._make_way(source, destination)
+            if self._kernel.MoveFileExW(source, destination, _REPLACE_EXISTING):
+                return
             if pause_s:
                 time.sleep(pause_s)
         raise error
@@ -266,7 +287,7 @@ class Win32:
             os.rmdir(destination)
         elif stat.S_ISDIR(moved.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), destination)
-        elif not there.st_mode & 0o200:
+        else:
             self.unlink(destination)
 
     # Errors
