@@ -69,6 +69,8 @@ class UnmountedLauncher:
             self._refuse(launch, scratch, SetupFailure(f"cannot prepare the run: {reason(error)}", hint(error)))
         except RefusedError as refused:
             self._refuse(launch, scratch, refused.failure)
+        except subprocess.SubprocessError as error:  # a limit that the kernel does not take
+            self._refuse(launch, scratch, SetupFailure(f"cannot prepare the run: {error}", "take its limits away"))
 
     def kill(self, launch_id: int) -> None:
         self.signal(launch_id, signal.SIGKILL)

@@ -18,6 +18,9 @@ from bldr_unmounted.places import Command
 if TYPE_CHECKING:
     import psutil
 
+_OPEN_MAX = 10240
+"""OPEN_MAX of <sys/syslimits.h> on macOS."""
+
 _PAUSES_S = (0.001, 0.002, 0.005, 0.01, 0.02, *[0.05] * 40)
 """Between two looks at who is left; a kill takes effect when the kernel gets round to it."""
 
@@ -35,7 +38,12 @@ def spawn(argv: Sequence[str], command: Command, launch: Launch) -> "subprocess.
             _, ceiling = resource.getrlimit(kind)
             if ceiling != resource.RLIM_INFINITY:
                 soft, hard = min(soft, ceiling), min(hard, ceiling)
-            resource.setrlimit(kind, (soft, hard))
+            try:
+                resource.setrlimit(kind, (soft, hard))
+            except ValueError:  # macOS takes no number of files above a setting of the kernel's, but always this one
+                if kind != resource.RLIMIT_NOFILE:
+                    raise
+                resource.setrlimit(kind, (min(soft, _OPEN_MAX), min(hard, _OPEN_MAX)))
         if die_with_parent is not None:
             die_with_parent()
 

@@ -2,11 +2,12 @@
 
 import contextlib
 import ctypes
+import math
 import os
 import select
 import threading
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 _POLL_INTERVAL_S = 0.02
 _TFD_NONBLOCK_CLOEXEC = os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
@@ -35,7 +36,9 @@ class Watch(Protocol):
 
 def open_watch() -> Watch:
     """The best that this system has."""
-    return PidfdWatch() if _has_pidfds() else PollingWatch()
+    if _has_pidfds():
+        return PidfdWatch()
+    return KqueueWatch(select) if hasattr(select, "kqueue") else PollingWatch()
 
 
 def _has_pidfds() -> bool:
@@ -98,6 +101,71 @@ class PidfdWatch:
             os.close(descriptor)
         self._pids.clear()
         self._epoll.close()
+
+
+class KqueueWatch:
+    """macOS and the BSDs: ends of processes, a timer and a pipe behind one kqueue (kqueue(2)). `kernel` is the module
+    `select`, which has no kqueue on other systems."""
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+        self._kqueue = kernel.kqueue()
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        os.set_blocking(self._writing, False)
+        self._ended: set[int] = set()
+        self._change(self._reading, kernel.KQ_FILTER_READ, kernel.KQ_EV_ADD)
+
+    def fileno(self) -> int:
+        number: int = self._kqueue.fileno()
+        return number
+
+    def add(self, pid: int) -> None:
+        kernel = self._kernel
+        try:
+            self._change(pid, kernel.KQ_FILTER_PROC, kernel.KQ_EV_ADD | kernel.KQ_EV_ONESHOT, kernel.KQ_NOTE_EXIT)
+        except ProcessLookupError:  # so says macOS of a process that has ended and was not waited for
+            self._ended.add(pid)
+            self.wake()
+
+    def remove(self, pid: int) -> None:
+        self._ended.discard(pid)
+        self._forget(pid, self._kernel.KQ_FILTER_PROC)
+
+    def wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # full of wake-ups already
+            os.write(self._writing, b"\0")
+
+    def set_deadline(self, deadline_s: float | None) -> None:
+        kernel = self._kernel
+        if deadline_s is None:
+            self._forget(0, kernel.KQ_FILTER_TIMER)
+            return
+        left_ms = max(1, math.ceil((deadline_s - time.monotonic()) * 1000))
+        self._change(0, kernel.KQ_FILTER_TIMER, kernel.KQ_EV_ADD | kernel.KQ_EV_ONESHOT, data=left_ms)
+
+    def ended(self) -> frozenset[int]:
+        while events := self._kqueue.control(None, 64, 0):
+            for event in events:
+                if event.filter == self._kernel.KQ_FILTER_PROC:
+                    self._ended.add(event.ident)
+                elif event.filter == self._kernel.KQ_FILTER_READ:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(self._reading, 4096)
+        return frozenset(self._ended)
+
+    def close(self) -> None:
+        self._kqueue.close()
+        os.close(self._reading)
+        os.close(self._writing)
+
+    def _change(self, ident: int, filter: int, flags: int, notes: int = 0, data: int = 0) -> None:
+        event = self._kernel.kevent(ident, filter=filter, flags=flags, fflags=notes, data=data)
+        self._kqueue.control([event], 0)
+
+    def _forget(self, ident: int, filter: int) -> None:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # what has been told is forgotten already
+            self._change(ident, filter, self._kernel.KQ_EV_DELETE)
 
 
 class PollingWatch:
