@@ -11,6 +11,16 @@ from bldr_windows.environment import block, needed
 from bldr_windows.job import apply, isolation, settings
 from bldr_windows.win32 import LOW_INTEGRITY, Process, Start, TokenFacts, Win32
 
+PROMISED: Isolation = {
+    "env": Level.SUPERVISED,
+    "privileges": Level.KERNEL,
+    "wall-time": Level.SUPERVISED,
+    "memory": Level.KERNEL,
+    "cpu": Level.SUPERVISED,
+    "processes": Level.KERNEL,
+    "cpu-share": Level.KERNEL,
+}
+"""Where every setting was taken."""
 _HARMLESS = {"SeChangeNotifyPrivilege"}  # everybody has it: without it each directory of a path is asked
 _ELSEWHERE = "use a Linux host with user namespaces"
 _NO_MOUNTS = "Windows shows every program the same directories: nothing can be mounted for one action alone"

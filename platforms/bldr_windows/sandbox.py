@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, Literal
 
-from bldr.api import IsolationError, Launcher, Probe
+from bldr.api import Isolation, IsolationError, Launcher, Probe
 
 if TYPE_CHECKING:
     from bldr_windows.win32 import Win32
@@ -14,6 +14,13 @@ class WindowsSandbox:
 
     name = "windows"
     tree_layout: Literal["overlay", "copy"] = "copy"
+
+    @property
+    def promised(self) -> Isolation:
+        """The most that a Windows gives."""
+        from bldr_windows.probe import PROMISED
+
+        return dict(PROMISED)
 
     def probe(self) -> Probe:
         from bldr_windows.probe import probe  # costs nothing where nobody asks

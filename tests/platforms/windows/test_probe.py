@@ -6,7 +6,7 @@ import pytest
 
 from bldr.api import GUARANTEES, LIMITS, IsolationError, Level
 from bldr.testing.sandboxes import SandboxContract
-from bldr_windows.probe import probe
+from bldr_windows.probe import PROMISED, probe
 from bldr_windows.sandbox import WindowsSandbox
 
 
@@ -14,15 +14,7 @@ def test_a_windows_that_takes_everything(recorded):
     system = recorded()
     found = probe("windows", system)
     assert found.supported
-    assert found.isolation == {
-        "env": Level.SUPERVISED,
-        "wall-time": Level.SUPERVISED,
-        "privileges": Level.KERNEL,
-        "memory": Level.KERNEL,
-        "processes": Level.KERNEL,
-        "cpu": Level.SUPERVISED,
-        "cpu-share": Level.KERNEL,
-    }
+    assert found.isolation == PROMISED == WindowsSandbox().promised
     assert system.open == set(), "handles are left open"
     assert not system.named("resume"), "the process of the trial came to run"
 

@@ -102,6 +102,12 @@ def test_the_tree_is_a_copy_with_a_path_that_is_told(box):
     assert Path(tree.upper, "pkg/a").read_text() == "changed\n"
 
 
+def test_the_environment_is_exactly_the_spec_s(box, monkeypatch):
+    monkeypatch.setenv("LEAKED", "canary")
+    ended = box.run("env", env=(("PATH", "/usr/bin"), ("GREETING", "a b")))
+    assert sorted(ended.out.splitlines()) == ["GREETING=a b", "PATH=/usr/bin"]
+
+
 def test_there_is_no_network(attack, box):
     path = str(box.root / "socket")
     with socket.socket() as tcp, socket.socket(socket.AF_UNIX) as named:
