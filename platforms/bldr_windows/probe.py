@@ -2,6 +2,7 @@
 
 import ntpath
 import os
+import sys
 import tempfile
 
 import msgspec
@@ -22,6 +23,7 @@ PROMISED: Isolation = {
 }
 """Where every setting was taken."""
 _HARMLESS = {"SeChangeNotifyPrivilege"}  # everybody has it: without it each directory of a path is asked
+_OTHERS = "use the sandbox of this system"
 _ELSEWHERE = "use a Linux host with user namespaces"
 _NO_MOUNTS = "Windows shows every program the same directories: nothing can be mounted for one action alone"
 _WHYS = {
@@ -62,7 +64,7 @@ class Found(msgspec.Struct, frozen=True):
 def probe(name: str, system: Win32 | None) -> Probe:
     """`system` is None where this is no Windows."""
     if system is None:
-        return _unsupported(name, "this is no Windows", "use the platform of this system")
+        return _unsupported(name, f"jobs are a part of Windows, and this is {sys.platform}", _OTHERS, foreign=True)
     try:
         found = try_out(system)
     except OSError as error:
@@ -152,5 +154,6 @@ def _shortfalls(given: Isolation) -> tuple[Shortfall, ...]:
     return (*missing, *limits)
 
 
-def _unsupported(name: str, why: str, remedy: str) -> Probe:
-    return Probe(name, False, {}, tuple(Shortfall(guarantee, why, remedy) for guarantee in GUARANTEES))
+def _unsupported(name: str, why: str, remedy: str, *, foreign: bool = False) -> Probe:
+    shortfalls = tuple(Shortfall(guarantee, why, remedy) for guarantee in GUARANTEES)
+    return Probe(name, False, {}, shortfalls, foreign=foreign)
