@@ -46,7 +46,7 @@ test-wine: $(STAMP)
 # All of them are run, so that one complaint does not hide the others.
 check: $(STAMP)
 	@failed=; \
-	for tool in 'ruff check .' 'ruff format --check .' mypy 'mypy bench' 'lint-imports --no-logo'; do \
+	for tool in 'ruff check .' 'ruff format --check .' mypy 'mypy --platform win32 -p bldr_windows' 'mypy bench' 'lint-imports --no-logo'; do \
 	  echo "== $$tool"; $(BIN)/$$tool || failed="$$failed, $$tool"; \
 	done; \
 	test -z "$$failed" || { echo "make check: failed:$${failed#,}" >&2; exit 1; }

@@ -17,6 +17,7 @@ drive C:, which goes after the run unless --keep says otherwise; drive Z: is the
 import argparse
 import ctypes
 import os
+import re
 import select
 import signal
 import subprocess
@@ -30,9 +31,8 @@ LIMIT_S = 600
 PR_SET_PDEATHSIG = 1
 TIMED_OUT = 124
 
-# As on every system, but for the kit, which asks for POSIX; what pytest keeps is out of the checkout.
-OPTIONS = ("-o", "addopts=-ra --strict-markers --strict-config --import-mode=importlib")
-OPTIONS += ("-o", r"cache_dir=C:\pytest-cache", "-m", "not windows and not vm and not full")
+# What pytest keeps is out of the checkout, and there for a second try.
+OPTIONS = ("-o", r"cache_dir=P:\pytest-cache", "-m", "not windows and not vm and not full")
 VARIABLES = {"PYTHONPYCACHEPREFIX": "P:\\", "HYPOTHESIS_STORAGE_DIRECTORY": r"C:\hypothesis", "BLDR_UNDER_WINE": "1"}
 
 
@@ -55,7 +55,8 @@ def python_arguments(options: argparse.Namespace) -> list[str]:
         return options.arguments
     has_paths = any((CHECKOUT / word.partition("::")[0]).exists() for word in options.arguments)
     paths = [] if has_paths else [path for path in PATHS if (CHECKOUT / path).exists()]
-    return ["-m", "pytest", *OPTIONS, *options.arguments, *paths]
+    arguments = [re.sub(r"^(--junit-?xml=)/", r"\1Z:/", word) for word in options.arguments]
+    return ["-m", "pytest", *OPTIONS, *arguments, *paths]
 
 
 def end_with_parent() -> None:

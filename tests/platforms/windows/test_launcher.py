@@ -187,7 +187,7 @@ def test_directories_of_a_launch_are_labelled_before_anything_is_in_them(launche
     wait(launcher)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no such name can be made on Windows")
+@pytest.mark.posix("names that Windows does not take")
 def test_an_input_that_windows_cannot_hold_is_a_failure_that_names_it(launcher, system, launch, tmp_path):
     parts = [tmp_path / name for name in ("lower", "upper", "work")]
     for part in parts:

@@ -36,7 +36,7 @@ def test_read_only_files_are_removed_too(staged):
     assert lower.exists()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no such names can be made on Windows")
+@pytest.mark.posix("names that Windows does not take")
 @pytest.mark.parametrize("name", ["nul.h", "a:b", "end.", "back\\slash"])
 def test_a_name_that_windows_does_not_take_is_refused(staged, name):
     lower, upper = staged
@@ -45,7 +45,7 @@ def test_a_name_that_windows_does_not_take_is_refused(staged, name):
         copy_tree(str(lower), str(upper))
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no such names can be made on Windows")
+@pytest.mark.posix("names that Windows does not take")
 def test_names_that_differ_in_case_alone_are_refused(staged):
     lower, upper = staged
     (lower / "a/b/Words").write_text("")
@@ -53,7 +53,7 @@ def test_names_that_differ_in_case_alone_are_refused(staged):
         copy_tree(str(lower), str(upper))
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+@pytest.mark.posix("links that everybody may make")
 def test_links_are_neither_copied_nor_followed(staged, tmp_path):
     lower, upper = staged
     (lower / "link").symlink_to(tmp_path)
@@ -61,7 +61,7 @@ def test_links_are_neither_copied_nor_followed(staged, tmp_path):
         copy_tree(str(lower), str(upper))
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+@pytest.mark.posix("links that everybody may make")
 def test_of_a_link_only_itself_is_removed(tmp_path):
     kept, gone = tmp_path / "kept", tmp_path / "gone"
     kept.mkdir()
