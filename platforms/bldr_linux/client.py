@@ -13,38 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bldr.api import Exit, Isolation, IsolationError, Launch, MadeFile, SetupFailure, Started, Usage
+from bldr.api import Exit, IsolationError, Launch, MadeFile, SetupFailure, Started, Usage
 from bldr_linux import devices, session, wire
 from bldr_linux.cgroups.tree import Tree
 from bldr_linux.compile import Host, RefusedError, compile_probe
 from bldr_linux.ends import ended, failed, usage_of
 from bldr_linux.failures import explain
-from bldr_linux.mounted import Mounts
-from bldr_linux.reuse import Compiled, Compiler
+from bldr_linux.pool import Cell, Pool
+from bldr_linux.reuse import Compiler
 from bldr_linux.spawn import spawn
 
 if TYPE_CHECKING:
-    from bldr_linux.network import Lease, Networks
-    from bldr_linux.plan import Plan
+    from bldr_linux.network import Networks
 
 _RESOLVER = "/etc/resolv.conf"
-_IDLE_AT_MOST = 16  # cells that keep something and have nothing to do
 _GONE = SetupFailure("the launcher died before the action ended", "look for the reason in the kernel's log (`dmesg`)")
-
-
-class _Cell:
-    """One process that runs launches for us, one at a time, and our end of its socket."""
-
-    def __init__(self, sock: socket.socket, key: bytes | None, generation: int) -> None:
-        self.sock = sock
-        self.key = key  # of what it keeps, b"" for nothing; None: that will be seen
-        self.generation = generation  # of the machine's mounts, when it was made
-        self.receiver = wire.Receiver(sock)
-        self.plan: Plan | None = None  # of which it knows everything: it is only told what differs from that
-        self.launch: Launch | None = None
-        self.isolation: Isolation = {}
-        self.lease: Lease | None = None
-        self.measured: dict[str, Any] = {}
 
 
 class LinuxLauncher:
@@ -70,12 +53,7 @@ class LinuxLauncher:
         self._host = host
         self._tree = tree
         self._outlives = outlives
-        self._cells: dict[int, _Cell] = {}  # by descriptor
-        self._cells_made = 0
-        self._idle: list[_Cell] = []
         self._compiler = Compiler(host)
-        self._mounts = Mounts()
-        self._generation = 0
         self._started: list[Started] = []
         self._exits: list[Exit] = []
         self._networks: Networks | None = None
@@ -84,6 +62,7 @@ class LinuxLauncher:
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._event, select.EPOLLIN)
         self._sock, other = socket.socketpair()
+        self._pool = Pool(self._sock, self._epoll)
         try:
             with other:
                 self._pid = spawn(other.fileno())
@@ -104,7 +83,7 @@ class LinuxLauncher:
         except BaseException:
             self.close()
             raise
-        self._idle += [self._make_cell() for _ in range(cells)]
+        self._pool.add(cells)
 
     def _ask_to_open(self, root: str, program_fd: int, *, die_with_parent: bool) -> None:
         rights = wire.descriptors((program_fd,)) if program_fd >= 0 else []
@@ -147,17 +126,19 @@ class LinuxLauncher:
         if not self._alive:
             self._answer(failed(launch.launch_id, _GONE))
             return
-        cell = self._take_cell(compiled)
+        cell = self._pool.take(compiled)
         cell.launch = launch
         cell.isolation = compiled.isolation
         try:
             known: Mapping[str, object] = cell.plan or {}
             changed = {key: value for key, value in compiled.plan.items() if key not in known or known[key] != value}
-            self._send(cell, ("start", launch.launch_id, changed), stdio)
+            cell.send(("start", launch.launch_id, changed), stdio)
         except BaseException:
-            cell.launch = None
-            self._idle.append(cell)
+            self._pool.give_back(cell)
             raise
+        cell.launches += 1
+        if compiled.base:
+            self._pool.keep_spare(compiled)
 
     def _check(self, launch: Launch, stdio: tuple[int, int, int]) -> None:
         if launch.spec.process.map_caller and self.owner is not None:
@@ -190,52 +171,11 @@ class LinuxLauncher:
         self._exits.append(end)
         os.eventfd_write(self._event, 1)
 
-    def _take_cell(self, compiled: Compiled | None = None) -> _Cell:
-        """An idle cell that keeps what the launch needs, or a new one."""
-        if self._mounts.changed():
-            # It is not so in the copies that cells have: those that are idle go now, the others when they are.
-            self._generation += 1
-        for outdated in [cell for cell in self._idle if cell.key and cell.generation != self._generation]:
-            self._dismiss(outdated)
-        key = compiled.key if compiled else b""
-        found = [cell for cell in self._idle if cell.key == key] or [cell for cell in self._idle if cell.key is None]
-        if found:
-            cell = found[-1]
-            self._idle.remove(cell)
-        else:
-            if len(self._idle) >= _IDLE_AT_MOST:
-                self._dismiss(self._idle[0])
-            cell = self._make_cell()
-        if cell.key is None:
-            cell.key, cell.generation = key, self._generation
-            if compiled and compiled.base:
-                cell.plan = compiled.plan
-                self._send(cell, ("keep", compiled.base, compiled.plan))
-        return cell
-
-    def _make_cell(self) -> _Cell:
-        ours, theirs = socket.socketpair()
-        cell = _Cell(ours, None, self._generation)
-        self._cells[ours.fileno()] = cell
-        self._epoll.register(ours.fileno(), select.EPOLLIN)
-        self._cells_made += 1
-        with theirs, contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._sock.sendmsg([wire.frame(("cell", self._cells_made))], wire.descriptors((theirs.fileno(),)))
-        return cell
-
-    def _dismiss(self, cell: _Cell) -> None:
-        """Let an idle cell go, which ends when its socket does."""
-        self._idle.remove(cell)
-        self._epoll.unregister(cell.sock.fileno())
-        del self._cells[cell.sock.fileno()]
-        cell.sock.close()
-        cell.receiver.close()
-
     def probe(self) -> tuple[bool, SetupFailure | None]:
         """Set a sandbox up for no command: whether processes can be counted, and what went wrong if anything did."""
-        cell = self._take_cell()
+        cell = self._pool.take()
         with open(os.devnull, "r+b") as null:
-            self._send(cell, ("start", 0, compile_probe(self._host)), (null.fileno(),) * 3)
+            cell.send(("start", 0, compile_probe(self._host)), (null.fileno(),) * 3)
         report = None
         while report is None:
             messages = cell.receiver.receive()
@@ -246,19 +186,12 @@ class LinuxLauncher:
                 if message[0] == "lost":
                     return False, self._retire(cell, message)
                 report = message[2] if message[0] == "exit" else report
-        self._idle.append(cell)
+        self._pool.give_back(cell)
         if report[0] == "ready":
             return report[1], None
         if report[0] == "failed":
             return False, explain(*report[1:])
         return False, SetupFailure("the sandbox was killed while it was being tried")
-
-    def _send(self, cell: _Cell, message: tuple[Any, ...], fds: tuple[int, ...] = ()) -> None:
-        data = wire.frame(message)
-        # A socket that is closed is for whoever reads it: the last message may say why.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            sent = cell.sock.sendmsg([data], wire.descriptors(fds) if fds else [])
-            cell.sock.sendall(data[sent:])
 
     def kill(self, launch_id: int) -> None:
         """See `bldr.api.Launcher`."""
@@ -270,10 +203,10 @@ class LinuxLauncher:
 
     def measure(self, launch_id: int) -> Usage | None:
         """See `bldr.api.Launcher`."""
-        cell = self._cell_of(launch_id)
+        cell = self._pool.running(launch_id)
         if cell is None or not self._tree.levels:
             return None
-        self._send(cell, ("measure",))
+        cell.send(("measure",))
         usage = None
         while cell.launch is not None and usage is None:
             messages = cell.receiver.receive()
@@ -287,14 +220,10 @@ class LinuxLauncher:
                     self._take(cell, message)
         return usage
 
-    def _cell_of(self, launch_id: int) -> _Cell | None:
-        running = (cell for cell in self._cells.values() if cell.launch and cell.launch.launch_id == launch_id)
-        return next(running, None)
-
     def _tell(self, launch_id: int, message: tuple[Any, ...]) -> None:
-        cell = self._cell_of(launch_id)
+        cell = self._pool.running(launch_id)
         if cell is not None and self._alive:
-            self._send(cell, message)
+            cell.send(message)
 
     def started(self) -> Sequence[Started]:
         """See `bldr.api.Launcher`."""
@@ -320,7 +249,7 @@ class LinuxLauncher:
         if self._event in ready:
             os.eventfd_read(self._event)
         for fd in ready - {self._event} if self._alive else ():
-            cell = self._cells.get(fd)
+            cell = self._pool.by_descriptor(fd)
             messages = cell.receiver.receive() if cell else None
             if cell is None or messages is None:
                 self._lose()
@@ -328,7 +257,7 @@ class LinuxLauncher:
             for message in messages:
                 self._take(cell, message)
 
-    def _take(self, cell: _Cell, message: tuple[Any, ...]) -> None:
+    def _take(self, cell: Cell, message: tuple[Any, ...]) -> None:
         launch = cell.launch
         if message[0] == "lost":
             self._retire(cell, message)
@@ -338,7 +267,7 @@ class LinuxLauncher:
             # The kernel drops descriptors that are too many for us.
             pidfd = cell.receiver.fds.pop(0) if cell.receiver.fds else -1
             pid = message[2] or (_pid_of(pidfd) if pidfd >= 0 else -1)
-            self._send(cell, ("go",))
+            cell.send(("go",))
             self._started.append(Started(launch.launch_id, pid, pidfd))
             os.eventfd_write(self._event, 1)
         elif message[0] == "waiting":
@@ -349,12 +278,11 @@ class LinuxLauncher:
                 failure = self._network().release(cell.lease)
                 warnings = (*cell.lease.warnings, *([failure.message] if failure else ()))
                 cell.lease = None
-            cell.launch = None
-            self._idle.append(cell)
+            self._pool.give_back(cell)
             end = ended(launch.launch_id, cell.isolation, *message[2:])
             self._answer(msgspec.structs.replace(end, warnings=warnings) if warnings else end)
 
-    def _connect(self, cell: _Cell, launch: Launch, pid: int) -> None:
+    def _connect(self, cell: Cell, launch: Launch, pid: int) -> None:
         """Give the sandbox its place on a bridge, then let it go on; or end it, with the reason."""
         bridge = launch.spec.network.bridge
         assert bridge is not None
@@ -363,12 +291,12 @@ class LinuxLauncher:
         try:
             cell.lease = self._network().connect(pid, bridge)
         except NetworkError as error:
-            self._send(cell, ("refuse", error.failure.message, error.failure.hint))
+            cell.send(("refuse", error.failure.message, error.failure.hint))
             return
         except OSError as error:
-            self._send(cell, ("refuse", f"cannot make the network: {(error.strerror or str(error)).lower()}", ""))
+            cell.send(("refuse", f"cannot make the network: {(error.strerror or str(error)).lower()}", ""))
             return
-        self._send(cell, ("go",))
+        cell.send(("go",))
 
     def _network(self) -> "Networks":
         if self._networks is None:
@@ -377,14 +305,10 @@ class LinuxLauncher:
             self._networks = Networks()
         return self._networks
 
-    def _retire(self, cell: _Cell, message: tuple[Any, ...]) -> SetupFailure:
+    def _retire(self, cell: Cell, message: tuple[Any, ...]) -> SetupFailure:
         """The launcher could not make this one; the others go on."""
         failure = explain("fork", "", *message[1:])
-        if cell in self._idle:
-            self._idle.remove(cell)
-        self._epoll.unregister(cell.sock.fileno())
-        del self._cells[cell.sock.fileno()]
-        cell.sock.close()
+        self._pool.remove(cell)
         if cell.launch is not None:
             self._answer(failed(cell.launch.launch_id, failure))
             cell.launch = None
@@ -400,7 +324,7 @@ class LinuxLauncher:
         while session.kill(self._pid):
             time.sleep(0.005)
         self._wait()
-        for cell in self._cells.values():
+        for cell in self._pool:
             if cell.launch is not None:
                 self._answer(failed(cell.launch.launch_id, _GONE))
                 cell.launch = None
@@ -411,11 +335,7 @@ class LinuxLauncher:
             os.waitpid(self._pid, 0)
 
     def _forget(self) -> None:
-        for cell in self._cells.values():
-            cell.sock.close()
-            cell.receiver.close()
-        self._cells.clear()
-        self._idle.clear()
+        self._pool.close()
         if self._networks is not None:
             self._networks.close()
             self._networks = None
@@ -426,8 +346,7 @@ class LinuxLauncher:
         if self._epoll.closed:
             return
         self._sock.close()
-        for cell in self._cells.values():
-            cell.sock.close()
+        self._pool.hang_up()
         if self._alive:
             self._alive = False
             self._wait()
@@ -437,7 +356,6 @@ class LinuxLauncher:
                 os.close(started.pidfd)
         self._started.clear()
         self._epoll.close()
-        self._mounts.close()
         os.close(self._event)
 
 

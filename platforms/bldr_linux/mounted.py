@@ -17,5 +17,7 @@ class Mounts:
         return bool(self._poll.poll(0))
 
     def close(self) -> None:
-        """Close the descriptor."""
-        os.close(self._fd)
+        """Close the descriptor, once."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

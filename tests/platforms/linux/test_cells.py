@@ -15,7 +15,7 @@ def cells(box):
 
 
 def keys(box):
-    return {cell.key for cell in box.launcher._cells.values() if cell.key is not None}
+    return {cell.key for cell in box.launcher._pool if cell.key is not None}
 
 
 def test_a_source_that_is_replaced_is_seen_by_the_next_one(box):
@@ -97,4 +97,4 @@ def test_outputs_on_the_host_run_alone(box):
 def test_idle_cells_are_few(box):
     for number in range(40):
         assert box.run("true", process=ProcessPolicy(hostname=f"h{number}")).exit_code == 0
-    assert len(box.launcher._cells) <= 20
+    assert len(box.launcher._pool) <= 20

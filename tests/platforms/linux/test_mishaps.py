@@ -17,6 +17,7 @@ import pytest
 
 from bldr.api import Input, Launch, ResourceLimits, SandboxSpec
 from bldr_linux import session, syscalls, wire
+from bldr_linux.pool import Cell
 
 
 def started(box, launch_id):
@@ -43,7 +44,7 @@ def test_an_end_that_arrives_together_with_a_measure_is_not_lost(box, monkeypatc
     launcher = box.launcher
     reading, writing = os.pipe()
     launch_id = box.start("head", "-c1", stdin=reading)
-    send = launcher._send
+    send = Cell.send
 
     def slowly(cell, message, fds=()):
         send(cell, message, fds)
@@ -55,7 +56,7 @@ def test_an_end_that_arrives_together_with_a_measure_is_not_lost(box, monkeypatc
             poll.register(cell.sock, select.POLLIN)
             poll.poll()
 
-    monkeypatch.setattr(launcher, "_send", slowly)
+    monkeypatch.setattr(Cell, "send", slowly)
     launcher.measure(launch_id)
     os.write(writing, b"x")  # where nothing can be measured nobody was asked
     assert box.wait(launch_id).exit_code == 0
@@ -173,21 +174,22 @@ def test_a_machine_without_room_for_a_process_says_so_and_the_others_go_on(make_
     launcher, start = make_launcher()
     start("true")
     ends_of(launcher)
-    ours = launcher._idle.pop()
+    pool = launcher._pool
+    ours = pool._idle.pop()
     # What the launcher sends when fork(2) fails.
     told = wire.frame(("lost", os.strerror(errno.EAGAIN), errno.EAGAIN))
     sock, other = socket.socketpair()
     other.send(told)
     other.close()
     lost = type(ours)(sock, ours.key, ours.generation)
-    launcher._cells[sock.fileno()] = lost
+    pool._cells[sock.fileno()] = lost
     launcher._epoll.register(sock.fileno(), select.EPOLLIN)
-    launcher._idle.append(lost)
+    pool._idle.append(lost)
     start("true")
     (end,) = ends_of(launcher)
     assert end.failure.message == "cannot start a process to run the action: resource temporarily unavailable"
     assert "ulimit -u" in end.failure.hint
-    launcher._idle.append(ours)
+    pool._idle.append(ours)
     start("true")
     (end,) = ends_of(launcher)
     assert end.exit_code == 0

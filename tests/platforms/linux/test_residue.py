@@ -227,7 +227,7 @@ def cells(box):
 
 
 def keys(box):
-    return {cell.key for cell in box.launcher._cells.values() if cell.key is not None}
+    return {cell.key for cell in box.launcher._pool if cell.key is not None}
 
 
 @pytest.fixture
