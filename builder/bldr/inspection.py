@@ -245,8 +245,8 @@ def _enter(session: "Session", node: ActionNode, entries: Mapping[str, Sequence[
     stage = runner.stage(work, launcher)
     try:
         resources = msgspec.structs.replace(node.permissions.resources, wall_time_s=None)
-        shell = "bash" if any("bash" in toolchain.executables for toolchain in node.toolchains) else "sh"
-        launcher.start(runner.launch(work, stage, resources, (0, 1, 2), (shell, "-i") if os.isatty(0) else (shell,)))
+        words = _shell(node)
+        launcher.start(runner.launch(work, stage, resources, (0, 1, 2), words))
         while not (exits := launcher.reap()):
             select.select([launcher.fileno()], [], [])
     finally:
@@ -257,6 +257,13 @@ def _enter(session: "Session", node: ActionNode, entries: Mapping[str, Sequence[
     if failure is not None:
         raise IsolationError(failure.message, failure.hint)
     return exits[0].exit_code
+
+
+def _shell(node: ActionNode) -> tuple[str, ...]:
+    """The best shell of the action's toolchains, for a person where one sits there."""
+    there = {name for toolchain in node.toolchains for name in toolchain.executables}
+    name = next((name for name in ("bash", "sh", "cmd") if name in there), "sh")
+    return (name, "-i") if os.isatty(0) and name != "cmd" else (name,)
 
 
 def doctor(session: "Session") -> DoctorReport:

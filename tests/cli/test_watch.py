@@ -1,5 +1,7 @@
 """The command line that watching repeats."""
 
+import os
+
 import pytest
 
 from bldr.cli.watch import command_of
@@ -22,3 +24,12 @@ from bldr.cli.watch import command_of
 )
 def test_command(words, expected):
     assert command_of(words) == expected
+
+
+def test_a_system_without_fork_says_so(bldr, workspace, monkeypatch):
+    monkeypatch.delattr(os, "fork", raising=False)
+    workspace({"Builderfile": '[workspace]\nname = "x"\n'})
+    done = bldr("watch")
+    assert done.code == 2
+    assert "bldr watch cannot work on this system" in done.err
+    assert "Traceback" not in done.err

@@ -4,6 +4,7 @@ import errno
 import importlib
 import os
 import select
+import socket
 import sys
 import tempfile
 import threading
@@ -132,6 +133,7 @@ def test_a_contradiction_is_found_before_anything_runs(host):
 
 STRANGE = """
 import os
+import socket
 from bldr.api import IsolationError
 from bldr_plain.sandbox import PlainSandbox
 
@@ -190,3 +192,9 @@ def test_a_service_that_cannot_be_started_says_why_and_leaves_nothing(host, buil
     assert raised.value.hint
     assert len(os.listdir("/dev/fd")) == before
     assert not list(tmp_path.glob("bldr-service-*"))
+
+
+def test_a_system_whose_sockets_carry_no_descriptors_says_so(host, build, monkeypatch):
+    monkeypatch.delattr(socket, "send_fds", raising=False)
+    with pytest.raises(IsolationError, match="whose sockets carry no descriptors"):
+        launch(build().build(), ["true"], host=host)

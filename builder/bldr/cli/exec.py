@@ -54,10 +54,12 @@ def run(arguments: Namespace) -> int:
     from bldr.api.errors import BldrError
     from bldr.cli.exec_spec import make_spec
     from bldr.hermetic import Host
+    from bldr.hermetic.process import require_passing
 
     if arguments.misplaced:
         command = shlex.join([*arguments.misplaced, *arguments.after_dashes])
         raise BldrError(f'"{arguments.misplaced[0]}" stands before --', f"write the command after it: -- {command}")
+    require_passing()
     mode = isolation(arguments, os.environ, default="require")
     spec, cwd = make_spec(arguments, limits(arguments, os.environ), os.environ)
     if not arguments.check and not arguments.after_dashes:

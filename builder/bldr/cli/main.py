@@ -284,10 +284,13 @@ def _open_standard_streams() -> None:
             setattr(sys, name, open(os.devnull, "r+"))  # noqa: SIM115 - as long as the process lives
     # Standard error escapes what its encoding lacks, standard output would raise.
     getattr(sys.stdout, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    if not hasattr(os, "fork"):  # Windows, whose code pages lack most of what names and messages may hold
+        for stream in (sys.stdout, sys.stderr):
+            getattr(stream, "reconfigure", lambda **_: None)(encoding="utf-8")
 
 
 def _end_at_once_when_interrupted() -> None:
-    """Let SIGINT, SIGTERM and SIGHUP end the process where it stands; a signal that the caller ignores stays ignored.
+    """Let SIGINT, SIGTERM, SIGHUP and SIGBREAK end the process where it stands; what the caller ignores stays ignored.
 
     Nothing needs tidying: whatever is killed at any instant leaves a store and a workspace that work, and launchers
     end with us. While actions run the loop has handlers of its own. An exception instead of an end could be raised
@@ -302,7 +305,7 @@ def _end_at_once_when_interrupted() -> None:
         os.write(2, b"interrupted\n")
         os._exit(INTERRUPTED)
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         number = getattr(_signal, name, None)
         try:
             if number is not None and _signal.getsignal(number) in (_signal.SIG_DFL, _signal.default_int_handler):

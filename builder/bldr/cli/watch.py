@@ -33,6 +33,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Watch until interrupted."""
+    if not hasattr(os, "fork"):
+        from bldr.api.errors import BldrError
+
+        raise BldrError(
+            "bldr watch cannot work on this system, where no process can be forked", "run bldr build again instead"
+        )
     from bldr.watch.builder import Builder
     from bldr.watch.opening import open_source
     from bldr.watch.screen import Screen

@@ -93,6 +93,7 @@ class Service:
             reason = (error.strerror or str(error)).lower()
             hint = "set `TMPDIR` to a directory that can be written to"
             raise IsolationError(f"the launch service can have no directory: {reason}", hint) from error
+        require_passing()
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours)
         try:
@@ -374,6 +375,15 @@ def check_host(sandboxes: Sequence[Sandbox] | None = None) -> Probe:
     Raises IsolationError where no platform works at all.
     """
     return Host("best", sandboxes).probe
+
+
+def require_passing() -> None:
+    """Raises IsolationError on a system whose sockets carry no descriptors, as the service needs them to."""
+    if not hasattr(socket, "send_fds"):
+        raise IsolationError(
+            "single commands cannot be run in a sandbox on this system, whose sockets carry no descriptors",
+            "make a target of it, and build that",
+        )
 
 
 def _start_service(descriptor: int) -> "subprocess.Popen[bytes]":
