@@ -25,7 +25,7 @@ class Host(Protocol):
         """Follow all links; what is not there is taken as it is written."""
 
     def files_below(self, directory: str) -> Sequence[str]:
-        """The files at and below `directory`, as paths relative to it ("" for itself), and no links."""
+        """The files at and below `directory`, and links to files, as paths relative to it ("" for itself)."""
 
     def is_file(self, path: str) -> bool:
         """Whether a file stands there, links followed."""
@@ -63,10 +63,7 @@ class RealHost:
             return ("",) if os.path.isfile(directory) else ()
         found = []
         for above, _, names in os.walk(directory):
-            for name in names:
-                path = os.path.join(above, name)
-                if not os.path.islink(path):
-                    found.append(path[len(directory.rstrip("/")) + 1 :])
+            found += [os.path.join(above, name)[len(directory.rstrip("/")) + 1 :] for name in names]
         return sorted(found)
 
     def is_file(self, path: str) -> bool:

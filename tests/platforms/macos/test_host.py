@@ -40,12 +40,12 @@ def test_links_in_a_circle_are_an_error(here):
         RealHost().resolve(f"{here}/a/x")
 
 
-def test_files_are_listed_without_links(here):
+def test_files_are_listed_and_links_by_which_scripts_name_their_interpreter(here):
     os.makedirs(f"{here}/top/sub")
     for name in ("top/file", "top/sub/other"):
         open(f"{here}/{name}", "w").close()
     os.symlink("file", f"{here}/top/link")
-    assert RealHost().files_below(f"{here}/top") == ["file", "sub/other"]
+    assert RealHost().files_below(f"{here}/top") == ["file", "link", "sub/other"]
     assert RealHost().files_below(f"{here}/top/file") == ("",)
     assert RealHost().files_below(f"{here}/none") == ()
 
