@@ -7,6 +7,20 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+AS_ON_A_MAC = """
+from bldr.api import hook
+from bldr_macos.sandbox import MacosSandbox
+
+
+class OnAMac(MacosSandbox):
+    def __init__(self):
+        super().__init__(program={program!r}, system="darwin")
+
+
+@hook
+def bldr_sandboxes():
+    return (OnAMac,)
+"""
 if str(HERE) not in sys.path:
     sys.path.append(str(HERE))  # also for the programs that tests start
 
@@ -45,3 +59,23 @@ def sandbox_exec(tmp_path_factory):
     )
     program.chmod(0o755)
     return str(program)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory, sandbox_exec):
+    """A directory for PYTHONPATH that makes bldr what it is on a Mac: its distribution has no platform of Linux, and
+    that of macOS uses the program above. The first distribution of a name is the one that counts."""
+    from importlib.metadata import distribution
+
+    place = tmp_path_factory.mktemp("site")
+    it = distribution("bldr")
+    points = {point.name: point.value for point in it.entry_points if point.group == "bldr"}
+    del points["linux"]
+    points["macos"] = "bldr_as_on_a_mac"
+    info = place / f"bldr-{it.version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: bldr\nVersion: {it.version}\n")
+    lines = [f"{name} = {value}\n" for name, value in points.items()]
+    (info / "entry_points.txt").write_text("".join(["[bldr]\n", *lines]))
+    (place / "bldr_as_on_a_mac.py").write_text(AS_ON_A_MAC.format(program=sandbox_exec))
+    return place

@@ -48,6 +48,14 @@ def allows(profile: Profile, operation: str, path: str) -> bool:
     return profile.decide(operation, Target(path=path)).action == "allow"
 
 
+def ancestors(path: str) -> list[str]:
+    """Below the root, the outermost first."""
+    found = []
+    while (path := os.path.dirname(path)) != "/":
+        found.append(path)
+    return found[::-1]
+
+
 def state(profile: Profile, path: str) -> State:
     write = all(allows(profile, operation, path) for operation in WRITE)
     return State(allows(profile, READ, path), write)
@@ -80,13 +88,17 @@ def operations(profile: Profile, cwd: str = "/") -> list[str]:
 
     `cwd` is there even where it may not be read: on a Mac it is inherited, not opened.
     """
+    if profile.default == "allow":
+        if profile.rules:
+            raise NotImplementedError("rules after (allow default)")
+        return ["--dev-bind", "/", "/"]
     made = _Mounts(profile)
+    made.above(os.path.join(cwd, "."))
     for path in LINUX_NEEDS:
         made.show(path)
     made.words += ["--proc", "/proc"]
     for point in points(profile):
         made.point(point)
-    made.words += ["--dir", cwd]
     for path in (*made.empty, "/"):  # last of all, as long as places are made in them
         made.words += ["--remount-ro", path]
     return made.words
@@ -100,10 +112,20 @@ class _Mounts:
         self.empty: list[str] = []
         self._shown: dict[str, State] = {"/": State(read=False, write=False)}
         self._links: set[str] = set()
+        self._made: set[str] = set()
+        self._profile = profile
         for path in MERGED_USR:
             if os.path.islink(path):
                 self.words += ["--symlink", os.readlink(path), path]
                 self._links.add(path)
+
+    def above(self, path: str) -> None:
+        """The directories above can be passed, and listed only where the profile says so."""
+        for name in ancestors(path):
+            if name not in {*self._made, *self._links, *self._shown} and self._above(name) == self._shown["/"]:
+                self._made.add(name)
+                mode = "0755" if allows(self._profile, READ, name) else "0111"
+                self.words += ["--perms", mode, "--dir", name]
 
     def show(self, path: str) -> None:
         """Read-only, as it stands here."""
@@ -136,18 +158,21 @@ class _Mounts:
         return self._shown[path]
 
     def _mount(self, option: str, source: str, path: str, shown: State) -> None:
+        self.above(path)
         self.words += [option, source, path]
         self._shown[path] = shown
 
     def _link(self, point: Point, path: str) -> None:
         if self._above(path).read or path in self._links:
             return
+        self.above(path)
         self._links.add(path)
         self.words += ["--symlink", os.readlink(path), path]
         if path in map(_merged, LINKS_OF_DISTRIBUTIONS) and point.own.read:
             target = os.path.realpath(path)
             step = path
             while os.path.islink(step := os.path.normpath(os.path.join(os.path.dirname(step), os.readlink(step)))):
+                self.above(step)
                 self._links.add(step)
                 self.words += ["--symlink", os.readlink(step), step]
             self.show(target)
@@ -170,7 +195,7 @@ class _Mounts:
         elif point.below.write:
             raise NotImplementedError(f"{path} may be written and not read")
         else:
-            self.words += ["--dir", path]
+            self.above(f"{path}/.")
 
     def _file(self, point: Point, path: str) -> None:
         above = self._above(path)

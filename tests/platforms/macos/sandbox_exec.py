@@ -73,7 +73,7 @@ def command(profile: Profile, call: Call, env: dict[bytes, bytes]) -> list[str]:
     """The command line of bubblewrap. Raises Failure where the kernel would not execute the command."""
     program = _found(call.argv[0], os.fsdecode(env.get(b"PATH", b"/usr/bin:/bin")))
     for operation, path in _executions(program):
-        if profile.decide(operation, Target(path=path)).action != "allow":
+        if not any(enforcement.allows(profile, operation, name) for name in _names(path)):
             raise Failure(SYSTEM_ERROR, f"execvp() of '{call.argv[0]}' failed: Operation not permitted")
     words = ["--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL"]
     if not _may_leave(profile):
@@ -102,18 +102,15 @@ def _executions(program: str) -> list[tuple[str, str]]:
     path = os.path.realpath(program)
     with open(path, "rb") as file:
         first = file.read(256).partition(b"\n")[0]
-    found = [("process-exec", _as_on_a_mac(path))]
+    found = [("process-exec", path)]
     if first.startswith(b"#!") and (interpreter := first[2:].split()[:1]):
-        found += [("process-exec-interpreter", _as_on_a_mac(os.fsdecode(interpreter[0])))]
+        found += [("process-exec-interpreter", os.path.realpath(os.fsdecode(interpreter[0])))]
     return found
 
 
-def _as_on_a_mac(path: str) -> str:
-    """A program of the system where a Mac has it: `/bin/sh` is a link to something else here."""
-    for name in enforcement.LINKS_OF_DISTRIBUTIONS:
-        if os.path.realpath(name) == path:
-            return name
-    return path
+def _names(path: str) -> list[str]:
+    """Of a program: its own, and those under which a Mac has it (`/bin/sh` is a link to something else here)."""
+    return [path, *(name for name in enforcement.LINKS_OF_DISTRIBUTIONS if os.path.realpath(name) == path)]
 
 
 def _may_leave(profile: Profile) -> bool:
