@@ -1,7 +1,6 @@
 """Blobs: what goes in comes out, or is reported as missing; never anything else."""
 
 import errno
-import os
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from bldr.store.digest import CHUNK_BYTES, Digest, bytes_digest
 from bldr.store.errors import BlobMissing
 from bldr.store.inodes import MODIFIED_NS
 from bldr.store.store import Store, open_store
+from bldr.system import os
 
 BIG = os.urandom(2 * CHUNK_BYTES + 12345)
 

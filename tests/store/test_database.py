@@ -1,6 +1,5 @@
 """A database that is damaged, busy or out of reach is a warning or an error that people understand, never a crash."""
 
-import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from bldr.api.errors import CacheError
 from bldr.store import database as module
 from bldr.store.database import Database
 from bldr.store.store import Store, open_store
+from bldr.system import os
 
 
 def fill(store: Store) -> None:

@@ -1,7 +1,6 @@
 """Digests of bytes, files and trees. The golden messages were made by Google's protobuf from the API's definition."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from bldr.store.digest import (
     record_checksum,
     tree_digest,
 )
+from bldr.system import os
 
 MAIN = bytes_digest(b"int main(void) { return 0; }\n")
 RUN = bytes_digest(b"#!/bin/sh\n" * 30)

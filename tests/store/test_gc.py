@@ -1,6 +1,5 @@
 """What gc takes, what it leaves, and how it stays out of the way of builds."""
 
-import os
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from bldr.store.errors import BlobMissing
 from bldr.store.gc import File, Stored, plan
 from bldr.store.presence import Presence
 from bldr.store.store import Store
+from bldr.system import os
 
 DAY_NS = 86400 * 10**9
 

@@ -1,6 +1,5 @@
 """Many blobs and results at once: as one by one, only cheaper."""
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from bldr.api.sandbox import Level
 from bldr.store.digest import Digest, bytes_digest
 from bldr.store.errors import BlobMissing
 from bldr.store.store import Store
+from bldr.system import os
 
 CONTENTS = [b"", *(b"%d\n" % number for number in range(700))]  # more than are asked for at once
 

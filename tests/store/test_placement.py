@@ -1,10 +1,9 @@
 """Spreading directories: a hint to the file system that must never be in the way."""
 
-import os
-
 import pytest
 
 from bldr.store.placement import spread
+from bldr.system import os
 
 
 def flags(path):

@@ -1,7 +1,6 @@
 """Several processes at once, really at once: what one relies on is never taken or spoiled by another."""
 
 import contextlib
-import os
 import random
 import sys
 import time
@@ -13,6 +12,7 @@ import pytest
 from bldr.api.sandbox import Level
 from bldr.store.digest import bytes_digest
 from bldr.store.store import open_store
+from bldr.system import os
 
 CONTENTS = [b"%d " % number * (number * 50) for number in range(40)]
 

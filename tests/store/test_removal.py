@@ -1,7 +1,6 @@
 """Removing trees that a stranger filled."""
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from bldr.api.errors import CacheError
 from bldr.store.removal import remove_tree
+from bldr.system import os
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """What can be made again goes when nobody used it, and never while somebody may be using it."""
 
-import os
 import time
 
 import pytest
 
 from bldr.store.presence import Swept
 from bldr.store.trees import evict_trees, touch
+from bldr.system import os
 
 DAY_S = 86400.0
 

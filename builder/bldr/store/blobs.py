@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import stat
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -364,7 +363,7 @@ class Blobs:
 
 def _has_attributes(descriptor: int) -> bool:
     """Whether an inode brings extended attributes along: access lists, capabilities, what an overlay believes in."""
-    return sys.platform == "linux" and any(name != "security.selinux" for name in os.listxattr(descriptor))
+    return hasattr(os, "listxattr") and any(name != "security.selinux" for name in os.listxattr(descriptor))
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

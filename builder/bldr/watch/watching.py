@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from types import FrameType
 from typing import Protocol
 
+from bldr.system.wakeup import PipeWakeup
 from bldr.watch.builder import Builder, Message
 from bldr.watch.changes import Changes, Dependencies, reasons
 from bldr.watch.opening import find_git_lock, is_locked
@@ -105,8 +106,8 @@ class Watching:
 
     def run(self) -> int:
         """Build and watch until a signal ends it; the exit code."""
-        wakeup, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        wakeup = PipeWakeup()
+        signal.set_wakeup_fd(wakeup.writer, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._note_signal)
@@ -116,7 +117,7 @@ class Watching:
             while not self._ending:
                 if not self._builder.busy and self._is_time():
                     self._order()
-                self._take(self._wait(wakeup))
+                self._take(self._wait(wakeup.fileno()))
                 if self._answers is not None:
                     self._answers.prove(self._look, idle=self._is_idle())
             self._end()
