@@ -5,6 +5,8 @@ import msgspec
 from bldr.api.events import BuildFinished, Event, TestSummary
 from bldr.api.events import Warning as WarningEvent
 
+_WHEN_NOTHING_RAN = "0.0s"
+
 
 class Wanted(msgspec.Struct, frozen=True):
     """Where a snapshot is to be, once the build succeeds. `started_ns` is when the process began to load its code,
@@ -34,6 +36,23 @@ class Heard:
             self.tests.append(event)
         elif isinstance(event, BuildFinished):
             self.finished = event
+
+    def said(self, *, is_quiet: bool) -> dict[str, str] | None:
+        """What the next build prints if nothing changes: all of it cached. None where this one has not ended."""
+        from bldr.report import sentences
+
+        if self.finished is None:
+            return None
+        total = self.finished.ran + self.finished.cached
+        summary = sentences.summary(
+            msgspec.structs.replace(self.finished, ran=0, cached=total, duration_s=0.0, time_s=0.0)
+        )
+        tests = [msgspec.structs.replace(test, cached=True) for test in self.tests]
+        lines = [sentences.test_line(test) for test in sorted(tests, key=lambda test: test.label)]
+        return {
+            "summary": "" if is_quiet else summary.removesuffix(_WHEN_NOTHING_RAN),
+            "stdout": "" if is_quiet else "".join(f"{line}\n" for line in lines),
+        }
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -25,7 +25,6 @@ from bldr.graph.toolchains import HostToolchains
 from bldr.load.directories import Directory, Kind
 from bldr.load.workspace import Workspace
 from bldr.plan.entries import Entry
-from bldr.report import sentences
 from bldr.snapshot import actions, files
 from bldr.snapshot.modules import modules_and_paths
 from bldr.snapshot.proofs import FOLLOWED, FREE, UNFOLLOWED, listing, listing_digest, numbers
@@ -38,7 +37,6 @@ from bldr.store.store import Store
 _MOST_UNSETTLED = 2048
 """More files than this that have to be read by every null build make it a slow one."""
 
-_WHEN_NOTHING_RAN = "0.0s"
 _OUTPUTS_AT_ONCE = 500
 """So many are looked at together: what is known of one, until its signature is packed, takes a kilobyte."""
 
@@ -115,6 +113,9 @@ class _Proofs:
     def collected(self, cache: str) -> tuple[dict[str, object], list[bytes]]:
         """The snapshot's head and parts. Raises UnprovableError, OSError."""
         built = self._built
+        said = built.heard.said(is_quiet=self._wanted.is_quiet)
+        if said is None:
+            raise UnprovableError
         self._add_installation()
         self._add_toolchains()
         self._add_workspace()
@@ -145,7 +146,7 @@ class _Proofs:
             "firsts": [0, len(halves[0])],
             "unsettled": self._unsettled_places(groups),
             "sources": self._number_sources(groups),
-            **_said(self._wanted, built),
+            **said,
         }
         return head, [files.encoded(half) for half in halves]
 
@@ -412,22 +413,6 @@ class _Proofs:
         names = {name for target in self._built.workspace.targets for name in target.attributes.env_inherit}
         names.update(self._built.toolchains.variables())
         return passed_on(sorted(names), os.environ)
-
-
-def _said(wanted: Wanted, built: Built) -> dict[str, str]:
-    """What the next build prints if nothing changes: everything from the cache."""
-    finished = built.heard.finished
-    if finished is None:
-        raise UnprovableError
-    summary = sentences.summary(
-        msgspec.structs.replace(finished, ran=0, cached=finished.ran + finished.cached, duration_s=0.0, time_s=0.0)
-    )
-    tests = [msgspec.structs.replace(test, cached=True) for test in built.heard.tests]
-    lines = [sentences.test_line(test) for test in sorted(tests, key=lambda test: test.label)]
-    return {
-        "summary": "" if wanted.is_quiet else summary.removesuffix(_WHEN_NOTHING_RAN),
-        "stdout": "" if wanted.is_quiet else "".join(f"{line}\n" for line in lines),
-    }
 
 
 def _is_settled(status: os.stat_result, before_ns: int) -> bool:
