@@ -33,7 +33,7 @@ def remove_tree(path: str) -> None:
     An action may nest directories deeper than a path can be long, so each directory's own directories are moved up to
     the top before it goes. Raises OSError where something cannot be removed (another user's).
     """
-    top = os.open(path, _DIRECTORY)
+    top = _open_whatever_its_mode(path)
     try:
         os.fchmod(top, 0o700)
         number = 0
@@ -45,6 +45,21 @@ def remove_tree(path: str) -> None:
     finally:
         os.close(top)
     os.rmdir(path)
+
+
+def _open_whatever_its_mode(path: str) -> int:
+    try:
+        return os.open(path, _DIRECTORY)
+    except PermissionError:
+        if hasattr(os, "O_PATH"):  # of a descriptor, because Linux has no call that changes no link's target
+            place = os.open(path, os.O_PATH | _DIRECTORY)
+            try:
+                os.chmod(f"/proc/self/fd/{place}", 0o700)
+            finally:
+                os.close(place)
+        else:
+            os.chmod(path, 0o700, follow_symlinks=False)
+        return os.open(path, _DIRECTORY)
 
 
 def _copy_file(entry: "os.DirEntry[str]", target: str) -> None:

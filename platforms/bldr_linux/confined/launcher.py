@@ -17,10 +17,12 @@ import msgspec
 from bldr.api import Exit, Launch, Level, SetupFailure, Started, Usage, Verdict
 from bldr_linux import devices
 from bldr_linux.compile import Host, RefusedError, compile_launch
-from bldr_linux.confined import trees
-from bldr_linux.confined.layout import Layout, rules
+from bldr_linux.confined.layout import rules
 from bldr_linux.confined.sandbox import REACHED
 from bldr_linux.failures import explain
+from bldr_unmounted.failures import hint, reason
+from bldr_unmounted.places import Command, places
+from bldr_unmounted.tree import copy_tree, remove_tree
 
 _MESSAGE_BYTES = 65536
 _GONE = SetupFailure("the action's supervisor was killed", "look for the reason in the kernel's log (`dmesg`)")
@@ -59,10 +61,7 @@ class ConfinedLauncher:
         except RefusedError as refused:
             self._refuse(launch, scratch, refused.failure)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            what = f"{reason}: {error.filename}" if error.filename else reason
-            hint = "every path that is declared must exist on this machine" if error.errno == 2 else ""
-            self._refuse(launch, scratch, SetupFailure(f"cannot prepare the run: {what}", hint))
+            self._refuse(launch, scratch, SetupFailure(f"cannot prepare the run: {reason(error)}", hint(error)))
 
     def _begin(self, launch: Launch, scratch: dict[str, str]) -> None:
         tree = launch.tree
@@ -71,15 +70,12 @@ class ConfinedLauncher:
         for temp in launch.spec.temps:
             scratch[temp.path] = tempfile.mkdtemp(prefix="tmp-", dir=place)
         if tree:
-            trees.copy(tree.lower, tree.upper)
-        layout = Layout(launch, scratch)
-        env = {name: layout.value(value) for name, value in launch.spec.env}
-        if tree:
-            env["BLDR_ROOT"] = tree.upper
+            copy_tree(tree.lower, tree.upper)
+        command = Command(launch, places(launch, scratch))
         plan |= {
-            "argv": tuple(layout.argument(word) for word in launch.argv),
-            "env": tuple(sorted(env.items())),
-            "cwd": layout.argument(launch.cwd),
+            "argv": tuple(command.argv),
+            "env": tuple(sorted(command.env.items())),
+            "cwd": command.cwd,
             "landlock": rules(launch, scratch),
         }
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -214,4 +210,4 @@ def _exit(launch: Launch, report: tuple[Any, ...] | None) -> Exit:
 def _remove(scratch: Mapping[str, str]) -> None:
     for directory in scratch.values():
         with contextlib.suppress(OSError):
-            trees.remove(directory)
+            remove_tree(directory)

@@ -1,44 +1,13 @@
-"""Where on the host everything stands that a launch may use, and the rules that say so; reads directories only."""
+"""The rules that say what of the host a launch may use; reads directories only."""
 
 import os
-import re
 from collections.abc import Mapping
 
-from bldr.api import TREE_ROOT, Input, Launch, Output
+from bldr.api import Launch
 
-_ABSOLUTE = re.compile(r"(?<![^:\s])/[^:\s]*")
 _DEVICES = ("full", "null", "random", "urandom", "zero")
 
 Rules = tuple[tuple[str, str], ...]
-
-
-class Layout:
-    """Sandbox paths as the host's; `scratch` holds the directories made for the temps, by their sandbox paths."""
-
-    def __init__(self, launch: Launch, scratch: Mapping[str, str]) -> None:
-        spec = launch.spec
-        declared: tuple[Input | Output, ...] = (*spec.inputs, *spec.outputs)
-        self._hosts = {place.path: place.source or place.path for place in declared}
-        self._hosts |= scratch
-        self._tree = launch.tree.upper if launch.tree else TREE_ROOT
-        if launch.tree:
-            self._hosts[launch.tree.path] = launch.tree.upper
-
-    def path(self, path: str) -> str:
-        """By the nearest declared path above it; what nothing covers is what it is."""
-        above, below = path, ""
-        while above and above not in self._hosts:
-            above, _, name = above.rpartition("/")
-            below = f"/{name}{below}"
-        return self._hosts[above] + below if above else path
-
-    def argument(self, text: str) -> str:
-        """A word of the command line: a path where it begins like one."""
-        return (self.path(text) if text.startswith("/") else text).replace(TREE_ROOT, self._tree)
-
-    def value(self, text: str) -> str:
-        """A variable's value: every path in it, between colons and white space."""
-        return _ABSOLUTE.sub(lambda found: self.path(found[0]), text).replace(TREE_ROOT, self._tree)
 
 
 def rules(launch: Launch, scratch: Mapping[str, str]) -> Rules:

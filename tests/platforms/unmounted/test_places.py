@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from bldr_unmounted.places import Places
+from bldr.api import Input, Launch, Output, SandboxSpec, StagedTree
+from bldr_unmounted.places import Command, Places, places
 
 AT = Places({"/toolchain": "/cache/tc", "/toolchain/own": "/toolchain/own", "/tmp": "/root/tmp-1", "/build": "/up per"})
 
@@ -44,6 +45,22 @@ def test_the_root_may_be_declared():
 )
 def test_whole_words_are_replaced(text, result):
     assert AT.words(text) == result
+
+
+def test_a_launch_is_put_in_terms_of_the_host():
+    tree = StagedTree("/build", "/s/lower", "/s/upper", "/s/work")
+    env = (("A", "/toolchain/a:/usr/bin a/toolchain /tmp"), ("B", "${BLDR_ROOT}/x"))
+    spec = SandboxSpec(
+        inputs=(Input("/usr"), Input("/toolchain", "/store/t")), outputs=(Output("/out", "/o"),), env=env
+    )
+    argv = ("/toolchain/x", "-I/toolchain/x", "-I${BLDR_ROOT}/x", "/out/x", "/build/a", "/elsewhere/x")
+    launch = Launch(launch_id=1, spec=spec, argv=argv, cwd="/build", stdin=0, stdout=1, stderr=2, tree=tree)
+    command = Command(launch, places(launch, {"/tmp": "/s/work/tmp-0"}))
+    assert command.argv == ["/store/t/x", "-I/toolchain/x", "-I/s/upper/x", "/o/x", "/s/upper/a", "/elsewhere/x"]
+    assert command.cwd == "/s/upper"
+    assert command.env == {
+        "A": "/store/t/a:/usr/bin a/toolchain /s/work/tmp-0", "B": "/s/upper/x", "BLDR_ROOT": "/s/upper",
+    }  # fmt: skip
 
 
 WITHOUT_POSIX = """

@@ -3,6 +3,8 @@
 import os
 import stat
 
+import pytest
+
 from bldr_unmounted.tree import copy_tree, remove_tree
 
 
@@ -37,3 +39,44 @@ def test_removal_does_not_follow_links(tmp_path):
     remove_tree(str(tmp_path / "gone"))
     assert os.listdir(tmp_path) == ["victim"]
     assert os.listdir(tmp_path / "victim") == ["file"]
+
+
+def test_removal_follows_no_link_and_stops_at_no_mode(tmp_path):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("kept")
+    left = tmp_path / "left"
+    (left / "closed/inner").mkdir(parents=True)
+    (left / "closed/inner/file").write_text("x")
+    (left / "link").symlink_to(victim)
+    (left / ".1").mkdir()
+    (left / ".2").write_text("a name that removal itself likes")
+    os.mkfifo(left / "pipe")
+    (left / "closed/inner").chmod(0)
+    (left / "closed").chmod(0)
+    left.chmod(0)
+    remove_tree(str(left))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["victim"]
+    assert (victim / "file").read_text() == "kept"
+
+
+def test_removal_of_what_is_deeper_than_any_path(tmp_path):
+    left = tmp_path / "left"
+    left.mkdir()
+    directory = os.open(left, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=directory)
+        inner = os.open("d", os.O_RDONLY, dir_fd=directory)
+        os.close(directory)
+        directory = inner
+    os.close(directory)
+    remove_tree(str(left))
+    assert not left.exists()
+
+
+def test_a_link_is_no_directory_to_remove(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with pytest.raises(OSError, match="link"):
+        remove_tree(str(tmp_path / "link"))
+    assert (tmp_path / "real").exists()

@@ -1,51 +1,13 @@
-"""Sandbox paths as the host's, and the rules that follow from a spec."""
+"""The rules that follow from a spec."""
 
 import pytest
 
-from bldr.api import TREE_ROOT, Input, Launch, Output, SandboxSpec, StagedTree, Temp
-from bldr_linux.confined.layout import Layout, rules
+from bldr.api import Input, Launch, Output, SandboxSpec, StagedTree, Temp
+from bldr_linux.confined.layout import rules
 
 
 def launch(tree=None, **spec):
     return Launch(launch_id=1, spec=SandboxSpec(**spec), argv=("x",), cwd="/", stdin=0, stdout=1, stderr=2, tree=tree)
-
-
-TREE = StagedTree(path="/build", lower="/s/lower", upper="/s/upper", work="/s/scratch")
-LAYOUT = Layout(
-    launch(
-        TREE,
-        inputs=(Input("/usr"), Input("/toolchain", "/store/t"), Input("/toolchain/cc", "/store/cc")),
-        outputs=(Output("/out", "/o"),),
-    ),
-    {"/tmp": "/s/scratch/tmp-1"},
-)
-
-
-@pytest.mark.parametrize(
-    ("path", "found"),
-    [
-        ("/usr/bin/gcc", "/usr/bin/gcc"),
-        ("/toolchain", "/store/t"),
-        ("/toolchain/bin", "/store/t/bin"),
-        ("/toolchain/cc/bin", "/store/cc/bin"),
-        ("/toolchains", "/toolchains"),
-        ("/build/a", "/s/upper/a"),
-        ("/tmp", "/s/scratch/tmp-1"),
-        ("/out/x", "/o/x"),
-        ("/elsewhere/x", "/elsewhere/x"),
-        ("/", "/"),
-    ],
-)
-def test_the_nearest_declared_path_decides(path, found):
-    assert LAYOUT.path(path) == found
-
-
-def test_words_and_values():
-    assert LAYOUT.argument("/toolchain/x") == "/store/t/x"
-    assert LAYOUT.argument("-I/toolchain/x") == "-I/toolchain/x"
-    assert LAYOUT.argument(f"-I{TREE_ROOT}/x") == "-I/s/upper/x"
-    assert LAYOUT.value("/toolchain/a:/usr/bin a/toolchain /tmp") == "/store/t/a:/usr/bin a/toolchain /s/scratch/tmp-1"
-    assert LAYOUT.value(f"{TREE_ROOT}/x") == "/s/upper/x"
 
 
 def test_what_may_be_read_and_written(tmp_path):
