@@ -119,7 +119,8 @@ def look() -> Machine:
         is_privileged=bool(int(status.get("CapEff", "0"), 16) & _CAP_SYS_ADMIN),
         is_contained=any(os.path.exists(mark) for mark in _CONTAINER_MARKS) or "container" in os.environ,
         is_chrooted=bool(places) and "/" not in places,
-        label=read("/proc/self/attr/current").rstrip("\0").partition(" (")[0],
+        # The common file has the label of whichever module has the say, which may be SELinux.
+        label=read("/proc/self/attr/apparmor/current").rstrip("\0").partition(" (")[0],
     )
 
 

@@ -236,7 +236,10 @@ class PollingWatch:
 
 def _is_zombie(pid: int) -> bool:
     if hasattr(os, "waitid"):
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        try:
+            return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:  # it has been waited for meanwhile
+            return True
     import psutil  # costs more than the rest
 
     try:

@@ -9,10 +9,12 @@ import signal
 
 _SIGCHLD = getattr(signal, "SIGCHLD", 0)
 _SENT_BY_A_PROCESS = 0  # si_code of kill(2); a terminal's keys come from the kernel, and reach the child as well
+_OF_THE_LEADER = getattr(signal, "SIGHUP", 0)  # a terminal that hangs up tells the leader of its session alone
 
 
 def become_second() -> None:
     """Return in a child; the parent stays behind, and ends as the child does."""
+    signal.signal(_SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can be waited for
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     child = os.fork()
     if child == 0:
@@ -26,7 +28,7 @@ def _follow(child: int) -> int:
     while True:
         received = signal.sigwaitinfo(signal.valid_signals())
         if received.si_signo != _SIGCHLD:
-            if received.si_code <= _SENT_BY_A_PROCESS:
+            if received.si_code <= _SENT_BY_A_PROCESS or received.si_signo == _OF_THE_LEADER:
                 os.kill(child, received.si_signo)  # a zombie at worst: nobody else waits for it
             continue
         status = _reap(child)

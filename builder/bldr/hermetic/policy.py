@@ -53,8 +53,8 @@ def probe(sandbox: Sandbox) -> Probe:
 
 def promised(sandbox: Sandbox) -> Isolation:
     """The most that a platform gives anywhere; one that does not say so may give everything."""
-    known: Isolation = getattr(sandbox, "promised", None) or dict.fromkeys(_ALL, Level.KERNEL)
-    return known
+    known: Isolation | None = getattr(sandbox, "promised", None)
+    return dict.fromkeys(_ALL, Level.KERNEL) if known is None else known
 
 
 def in_order(sandboxes: Iterable[Sandbox]) -> list[Sandbox]:
@@ -183,6 +183,7 @@ def _error(message: str, shortfalls: tuple[Shortfall, ...]) -> IsolationError:
     names: dict[str, list[str]] = {}
     for shortfall in shortfalls:
         names.setdefault(shortfall.why, []).append(shortfall.guarantee)
-    lines = [f"  {', '.join(which)}: {why}" for why, which in names.items()]
+    named = {why: ", ".join(filter(None, which)) for why, which in names.items()}
+    lines = [f"  {which}: {why}" if which else f"  {why}" for why, which in named.items()]
     remedies = dict.fromkeys(shortfall.remedy for shortfall in shortfalls if shortfall.remedy)
     return IsolationError("\n".join([message, *lines]), "; ".join(remedies))

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from bldr.api import Exit, Launch, Level, SetupFailure, Started, Usage, Verdict
+from bldr.api import Exit, Launch, Level, SandboxSpec, SetupFailure, Started, Usage, Verdict
 from bldr_linux import devices
 from bldr_linux.compile import Host, RefusedError, compile_launch
 from bldr_linux.confined.layout import rules
@@ -55,6 +55,18 @@ class ConfinedLauncher:
         return self._epoll.fileno()
 
     def start(self, launch: Launch) -> None:
+        if not launch.argv:
+            self._refuse(launch, {}, SetupFailure("there is no command to run"))
+            return
+        self._start(launch)
+
+    def start_trial(self) -> None:
+        """Go behind a wall that lets nothing through, and try it, in the place of a command."""
+        with open(os.devnull, "r+b") as null:
+            fd = null.fileno()
+            self._start(Launch(launch_id=0, spec=SandboxSpec(), argv=(), cwd="/", stdin=fd, stdout=fd, stderr=fd))
+
+    def _start(self, launch: Launch) -> None:
         scratch: dict[str, str] = {}
         try:
             self._begin(launch, scratch)

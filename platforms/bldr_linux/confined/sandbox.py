@@ -5,7 +5,7 @@ import os
 import select
 from typing import Literal
 
-from bldr.api import GUARANTEES, LIMITS, Isolation, Launch, Launcher, Level, Probe, SandboxSpec, SetupFailure, Shortfall
+from bldr.api import GUARANTEES, LIMITS, Isolation, Launcher, Level, Probe, SetupFailure, Shortfall
 from bldr_linux import causes
 from bldr_linux.seccomp import MACHINES
 
@@ -98,11 +98,10 @@ def _try() -> SetupFailure | None:
 
     launcher = ConfinedLauncher("/")
     try:
-        with open(os.devnull, "r+b") as null:
-            fd = null.fileno()
-            nothing = Launch(launch_id=0, spec=SandboxSpec(), argv=(), cwd="/", stdin=fd, stdout=fd, stderr=fd)
-            launcher.start(nothing)
-        select.select([launcher.fileno()], [], [], _PATIENCE_S)
+        launcher.start_trial()
+        waiting = select.poll()  # which takes any descriptor, where select(2) does not
+        waiting.register(launcher.fileno(), select.POLLIN)
+        waiting.poll(_PATIENCE_S * 1000)
         ends = launcher.reap()
     except OSError as error:
         return SetupFailure(f"it cannot be tried: {(error.strerror or str(error)).lower()}", _ASK)

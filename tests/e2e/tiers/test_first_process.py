@@ -1,8 +1,13 @@
 """bldr as the first process of a container: signals end it, orphans are reaped, exit codes arrive."""
 
 import errno
+import fcntl
+import os
+import pty
 import signal
 import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -58,6 +63,35 @@ def test_orphans_are_reaped(inside):
     done = it.bldr("build", "//:census")
     assert done.returncode == 0, done
     assert it.project.out("census").read_text() == ""
+
+
+def test_children_are_waited_for_where_their_ends_were_ignored():
+    """Which a process that was started so would never hear of."""
+    script = "import os; from bldr.cli.first import become_second; become_second(); os._exit(7)"
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 7
+
+
+def test_a_terminal_that_hangs_up_reaches_the_build():
+    """The kernel tells the leader of the session alone."""
+    script = (
+        "import signal, os, time; from bldr.cli.first import become_second; become_second();"
+        "signal.signal(signal.SIGHUP, lambda *_: os._exit(9)); print('ready', flush=True); time.sleep(60)"
+    )
+    leader, follower = pty.openpty()
+    ended = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=follower, stdout=follower, stderr=follower, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(follower)
+    assert os.read(leader, 100).strip() == b"ready"
+    os.close(leader)
+    assert ended.wait(timeout=30) == 9
 
 
 def test_exit_codes_arrive(inside):

@@ -94,3 +94,14 @@ def test_looking_finds_what_the_kernel_says():
     assert set(machine.switches) == {MAX, DEBIAN, UBUNTU}
     assert causes.read("/nowhere") == ""
     assert isinstance(explain(SetupFailure("x"), Refusal("user", errno.EPERM), machine), SetupFailure)
+
+
+def test_a_label_of_another_module_is_not_apparmor_s(monkeypatch):
+    labels = {
+        "/proc/self/attr/current": "unconfined_u:unconfined_r:unconfined_t:s0",
+        "/proc/self/attr/apparmor/current": "",
+    }
+    monkeypatch.setattr(causes, "read", lambda path: labels.get(path, ""))
+    assert causes.look().label == ""
+    labels["/proc/self/attr/apparmor/current"] = "docker-default (enforce)"
+    assert causes.look().label == "docker-default"

@@ -189,3 +189,19 @@ def test_the_system_s_own_way_is_used(monkeypatch):
     opened = open_watch()
     assert isinstance(opened, PollingWatch)
     opened.close()
+
+
+def test_a_child_that_has_been_waited_for_has_ended():
+    child = subprocess.Popen(["true"])
+    child.wait()
+    watch = PollingWatch()
+    try:
+        watch.add(child.pid)
+        assert select.select([watch.fileno()], [], [], 10)[0]
+        assert watch.ended() == {child.pid}
+        watch.remove(child.pid)
+        watch.add(os.getpid())  # the thread lives, whatever it saw
+        watch.set_deadline(time.monotonic())
+        assert select.select([watch.fileno()], [], [], 10)[0]
+    finally:
+        watch.close()

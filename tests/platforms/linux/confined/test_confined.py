@@ -343,3 +343,11 @@ def test_a_build_without_namespaces(tmp_path):
     refused = build("--hermetic")
     assert refused.returncode == 5
     assert "fs-write" in refused.stderr
+
+
+def test_a_launch_without_a_command_fails(box):
+    box.launcher.start(Launch(launch_id=77, spec=SandboxSpec(), argv=(), cwd="/", stdin=0, stdout=1, stderr=2))
+    select.select([box.launcher.fileno()], [], [], 10)
+    (end,) = box.launcher.reap()
+    assert end.failure.message == "there is no command to run"
+    assert not end.isolation
