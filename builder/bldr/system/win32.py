@@ -182,7 +182,7 @@ class Win32:
 
     def utime(self, path: str, ns: tuple[int, int] | None) -> None:
         accessed_ns, written_ns = ns or (time.time_ns(), time.time_ns())
-        handle = self._create(path, _WRITE_ATTRIBUTES, _OPEN_EXISTING, _BACKUP_SEMANTICS)
+        handle = self._opened_for_attributes(path, _BACKUP_SEMANTICS)
         try:
             info = BasicInfo(0, _ticks(accessed_ns), _ticks(written_ns), 0, 0)
             if not self._kernel.SetFileInformationByHandle(
@@ -212,8 +212,7 @@ class Win32:
 
     def _unlink_read_only(self, path: str) -> None:
         """All names share the attribute: it is given back through a handle, which outlives the name."""
-        attributes = _BACKUP_SEMANTICS | _OPEN_REPARSE_POINT
-        handle = self._create(path, _READ_ATTRIBUTES | _WRITE_ATTRIBUTES, _OPEN_EXISTING, attributes)
+        handle = self._opened_for_attributes(path, _BACKUP_SEMANTICS | _OPEN_REPARSE_POINT)
         try:
             before = self._basic(handle).attributes
             self._set_attributes(handle, path, (before & ~_READONLY) or _NORMAL)
@@ -223,6 +222,25 @@ class Win32:
                 self._set_attributes(handle, path, before)
         finally:
             self._kernel.CloseHandle(handle)
+
+    def _opened_for_attributes(self, path: str, flags: int) -> int:
+        """A handle that attributes are set by. Under Wine, whoever is not root gets one of a writable file only: a file
+        that is read-only is made writable for that moment."""
+        access = _READ_ATTRIBUTES | _WRITE_ATTRIBUTES
+        try:
+            return self._create(path, access, _OPEN_EXISTING, flags)
+        except PermissionError:
+            before = self._kernel.GetFileAttributesW(path)
+            if before == 0xFFFFFFFF or not before & _READONLY:
+                raise
+            self._kernel.SetFileAttributesW(path, (before & ~_READONLY) or _NORMAL)
+            try:
+                handle = self._create(path, access, _OPEN_EXISTING, flags)
+            except OSError:
+                self._kernel.SetFileAttributesW(path, before)
+                raise
+            self._set_attributes(handle, path, before)
+            return handle
 
     def _is_open(self, path: str) -> bool:
         """Whether somebody has a file open, so that its name would not be free before that ends."""
