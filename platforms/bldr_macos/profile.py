@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from bldr_macos import system
-from bldr_macos.sbpl import Form, Param, Path, Word, call, literal, print_profile, rules, subpath
+from bldr_macos.sbpl import Form, Param, Path, Word, call, literal, print_profile, rules, subpath, unfiltered
 
 Network = Literal["none", "host"] | tuple[str, ...]
 """Nothing, the machine's own, or these ports of its loopback ("*": any)."""
@@ -34,7 +34,8 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
     """What a profile is made of. Equal permissions make equal profiles.
 
     `own_reads` and `own_writes` lie in directories of the launch alone and are parameters; `files` are single files;
-    `protected` is nobody's to change, whatever else is said.
+    `protected` is nobody's to change, whatever else is said. `passages` lie in what is written and lead to what is
+    not: who renames one of them gives what lies below it a name that no rule knows.
     """
 
     reads: tuple[Place, ...] = ()
@@ -46,11 +47,12 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
     network: Network = "none"
     user_directories: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
+    passages: tuple[Path, ...] = ()
 
 
 def make_profile(permission: Permission) -> str:
     """The profile's text. Raises NameRefusedError where a path cannot be in one."""
-    return print_profile([call("version", Word("1")), *rules("deny", ("default",)), *_rules(permission)])
+    return print_profile([call("version", Word("1")), unfiltered("deny", "default"), *_rules(permission)])
 
 
 def ancestors(path: str) -> list[str]:
@@ -126,9 +128,14 @@ def _last_rules(permission: Permission) -> Iterator[Form]:
     everywhere = [subpath("/")]
     if permission.protected:
         yield from rules("deny", _WRITE, [*map(subpath, permission.protected)])
+    made = set(_names(permission.writes))  # an output may be made, and its passages are there already
+    yield from rules("deny", ("file-write-unlink",), _literals(permission.passages))
+    yield from rules("deny", ("file-write-create",), _literals(set(permission.passages) - made))
     # Who writes to a second name of an input, in a directory of the action's own, writes to the input; and sources
     # differ on which of both names a rule for `file-link` is about.
     yield from rules("deny", ("file-link", "file-mknod", "file-write-setugid"), everywhere)
+    # What is locked, or whose removal a list forbids, nobody removes when the action has ended.
+    yield from rules("deny", ("file-write-flags", "file-write-acl"), everywhere)
 
 
 def _above(places: Iterable[Place]) -> set[Path]:

@@ -86,13 +86,13 @@ def call(name: str, *arguments: Node | str) -> Form:
 def rules(
     action: Literal["allow", "deny"],
     operations: Sequence[str],
-    filters: Sequence[Form] = (),
+    filters: Sequence[Form],
     most_bytes: int = FORM_BYTES,
 ) -> tuple[Form, ...]:
-    """One rule, or as many of the same kind as its filters need. Without filters it is about every object."""
-    head = (Word(action), *(Word(operation) for operation in operations))
+    """As many rules of the same kind as the filters need: none where there is nothing that they are about."""
     if not filters:
-        return (Form(head),)
+        return ()
+    head = _head(action, operations)
     size = length = len(_encode(print_node(Form(head))))
     made: list[Form] = []
     taken: list[Form] = []
@@ -104,6 +104,11 @@ def rules(
         taken.append(filter_)
         length += bytes_
     return (*made, Form((*head, *taken)))
+
+
+def unfiltered(action: Literal["allow", "deny"], *operations: str) -> Form:
+    """A rule about every object."""
+    return Form(_head(action, operations))
 
 
 def print_profile(forms: Sequence[Form]) -> str:
@@ -131,6 +136,10 @@ def quote(text: str) -> str:
     if len(_encode(text)) > PATH_BYTES_AT_MOST:
         raise NameRefusedError(f"a name longer than {PATH_BYTES_AT_MOST} bytes: {text[:60]!r}...")
     return f'"{text.translate(_ESCAPED)}"'
+
+
+def _head(action: str, operations: Sequence[str]) -> tuple[Word, ...]:
+    return (Word(action), *map(Word, operations))
 
 
 def _print_rule(form: Form) -> str:

@@ -6,7 +6,7 @@ None of it has anything of a user's or of a project's in it. Sources: docs/decis
 
 from collections.abc import Iterator, Sequence
 
-from bldr_macos.sbpl import Form, Word, call, literal, regex, rules, subpath
+from bldr_macos.sbpl import Form, Word, call, literal, regex, rules, subpath, unfiltered
 
 READ = ("file-read*", "file-test-existence")
 """Contents, names, attributes, and existence, which sources differ on whether the first stands for it."""
@@ -44,7 +44,10 @@ _FILES = (
 )
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/dtracehelper")
 _STREAMS = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
-_TERMINALS = (r"^/dev/pty[a-z0-9]+$", r"^/dev/ttys[0-9]+$")
+_OWN_TERMINALS = call("require-all", regex(r"^/dev/ttys[0-9]+$"), call("extension", "com.apple.sandbox.pty"))
+"""The other ends of those that the action itself opened by /dev/ptmx, which grantpt(3) makes the kernel remember: in
+every other terminal somebody types."""
+
 _SEEN = (
     *LINKS,
     "/dev",
@@ -97,11 +100,12 @@ _RESOLVER = "/private/var/run/mDNSResponder"
 def system_rules(seen: tuple[str, ...]) -> Iterator[Form]:
     """For every program. `seen` are what `getconf DARWIN_USER_TEMP_DIR` and `_CACHE_DIR` name, and all above them: they
     are shared by all actions and applications of the user, so that they can be seen, and what is in them cannot."""
-    yield from rules("allow", ("process-fork",))
+    yield unfiltered("allow", "process-fork")
     yield from rules("allow", ("signal",), [call("target", Word("same-sandbox"))])
     yield from rules("allow", ("process-info*",), [call("target", Word("same-sandbox"))])
-    yield from rules("allow", ("sysctl-read",))
-    yield from rules("allow", ("ipc-posix*",))
+    yield unfiltered("allow", "sysctl-read")
+    yield unfiltered("allow", "ipc-posix*")
+    yield from rules("allow", ("system-socket",), [call("socket-domain", Word("AF_UNIX"))])
     yield from rules("allow", ("mach-lookup",), [call("global-name", name) for name in _SERVICES])
     yield from rules("allow", READ, [*map(literal, _FILES), *map(subpath, _DATA)])
     yield from rules("allow", (*READ, "file-map-executable"), [*map(subpath, _LIBRARIES)])
@@ -113,7 +117,7 @@ def network_rules() -> Iterator[Form]:
     """The machine's own network, names, and certificates. Sockets of the file system are no part of it: behind them are
     programs that act for the user (ssh-agent, Docker)."""
     yield from _address_rules(["*:*"])
-    yield from rules("allow", ("system-socket",))
+    yield unfiltered("allow", "system-socket")
     yield from rules("allow", ("network-outbound",), [literal(_RESOLVER)])
     yield from rules("allow", ("mach-lookup",), [call("global-name", name) for name in _NETWORK_SERVICES])
     yield from rules("allow", READ, [*map(literal, _NETWORK_FILES)])
@@ -132,6 +136,6 @@ def _address_rules(places: Sequence[str]) -> Iterator[Form]:
 
 
 def _device_rules() -> Iterator[Form]:
-    nodes = [*map(literal, (*_DEVICES, *_STREAMS)), subpath("/dev/fd"), *map(regex, _TERMINALS)]
+    nodes = [*map(literal, (*_DEVICES, *_STREAMS)), subpath("/dev/fd"), _OWN_TERMINALS]
     yield from rules("allow", (*READ, "file-write-data", "file-ioctl"), nodes)
-    yield from rules("allow", ("pseudo-tty",))
+    yield unfiltered("allow", "pseudo-tty")

@@ -23,6 +23,7 @@ from bldr_macos.sbpl import (
     regex,
     rules,
     subpath,
+    unfiltered,
 )
 
 HOSTILE = [
@@ -73,7 +74,7 @@ def test_every_name_is_read_as_what_it_is(name):
 
 @given(st.lists(names, min_size=1, max_size=5))
 def test_names_add_no_rule_and_no_filter(found):
-    text = print_profile([call("version", Word("1")), *rules("deny", ("default",)), *rules("allow", ("mach-lookup",),
+    text = print_profile([call("version", Word("1")), unfiltered("deny", "default"), *rules("allow", ("mach-lookup",),
                          [call("global-name", name or "x") for name in found])])  # fmt: skip
     first, second, third = read(text.encode(errors="surrogateescape"))
     assert (first.value, second.value) == (("version", 1), ("deny", "default"))
@@ -102,7 +103,8 @@ def test_nodes_are_printed():
 
 
 def test_rules_without_filters_and_with_them():
-    assert print_profile(rules("allow", ("process-fork",))) == "(allow process-fork)\n"
+    assert print_profile([unfiltered("allow", "process-fork")]) == "(allow process-fork)\n"
+    assert rules("allow", ("file-read*",), []) == (), "what is about nothing is no rule about everything"
     assert print_profile(rules("deny", ("a", "b"), [literal("/c")])) == '(deny a b (literal "/c"))\n'
     two = rules("deny", ("a",), [literal("/c"), subpath("/d")])
     assert print_profile(two) == '(deny a\n    (literal "/c")\n    (subpath "/d"))\n'

@@ -144,6 +144,8 @@ def test_an_unknown_operation_is_refused_with_its_line():
         ("file-read*", '(regex "[")', "unterminated"),
         ("file-read*", "(require-any)", "of 0 filters"),
         ("mach-lookup", '(literal "/a")', "is for path"),
+        ("mach-lookup", '(extension "a")', "is for path"),
+        ("file-read*", "(extension a)", "wants strings"),
         ("file-read* mach-lookup", '(literal "/a")', "is about service too"),
         ("signal", "(target somebody)", "no target"),
         ("network-outbound", '(remote ip "127.0.0.1:80")', r"must be \* or localhost"),
@@ -228,6 +230,16 @@ def test_filters_of_paths(profile, filter, matched, missed):
     it = profile(f"(allow file-read* {filter})")
     assert it.answer(f"file-read-data {matched}").action == "allow"
     assert missed is None or it.answer(f"file-read-data {missed}").action == "deny"
+
+
+def test_an_extension_is_what_a_process_was_given(profile):
+    own = r'(require-all (regex #"^/dev/ttys[0-9]+$") (extension "com.apple.sandbox.pty"))'
+    it = profile(f"(allow file-read-data {own})")
+    asked = "file-read-data|TTY{} /dev/ttys{}"
+    assert it.answer(asked.format("+com.apple.sandbox.pty", "004")).action == "allow"
+    assert it.answer(asked.format("+com.apple.sandbox.pty", "x")).action == "deny"
+    assert it.answer(asked.format("+com.apple.app-sandbox.read", "004")).action == "deny"
+    assert it.answer(asked.format("", "004")).action == "deny"
 
 
 def test_the_kernel_sees_resolved_paths_and_reads_links_on_its_way(profile, mac):

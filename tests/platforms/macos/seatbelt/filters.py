@@ -46,7 +46,7 @@ def compiled(form: tuple, kinds: set[str], value: Callable[[object], object]) ->
         return _combined(name, [compiled(part, kinds, value) for part in arguments])
     if not arguments:
         raise ProfileError(f"({name}) says nothing")
-    if name in ("target", "vnode-type", "remote", "local", "socket-domain"):
+    if name in ("target", "vnode-type", "remote", "local", "socket-domain", "extension"):
         return _special(name, arguments, kinds, value)
     values = [value(argument) for argument in arguments]
     return _any([_simple(name, kinds, found) for found in values])
@@ -151,6 +151,11 @@ def _special(name: str, arguments: tuple, kinds: set[str], value: Callable[[obje
         if unknown := [word for word in arguments if word not in _VNODE_TYPES]:
             raise ProfileError(f"no vnode-type {unknown[0]}")
         return Filter(lambda target: target.vnode_type in arguments)
+    if name == "extension":
+        _demand(name, "path", kinds)
+        if not all(isinstance(word, str) and not isinstance(word, Symbol) for word in arguments):
+            raise ProfileError(f"extension wants strings and got {arguments!r}")
+        return Filter(lambda target: target.extension in arguments)
     if name == "socket-domain":
         _demand(name, "socket", kinds)
         return Filter(lambda target: target.name in arguments)

@@ -11,6 +11,7 @@ class Target(NamedTuple):
 
     path: str | None = None
     vnode_type: str = "REGULAR-FILE"
+    extension: str | None = None
     name: str | None = None
     process: str | None = None
     protocol: str | None = None
@@ -75,6 +76,7 @@ def question(text: str, mac: Mac) -> list[tuple[str, Target]]:
 
     file-read-data /etc/localtime       and metadata of every link on the way
     file-write-data|CHARACTER-DEVICE /dev/null
+    file-write-data|TTY+com.apple.sandbox.pty /dev/ttys004      the process was given this extension for it
     lstat /tmp                          the link itself
     mach-lookup com.apple.logd
     network-outbound tcp 127.0.0.1:80
@@ -84,6 +86,7 @@ def question(text: str, mac: Mac) -> list[tuple[str, Target]]:
     """
     operation, _, rest = text.partition(" ")
     operation, _, vnode_type = operation.partition("|")
+    vnode_type, _, extension = vnode_type.partition("+")
     is_link = operation == "lstat"
     operation = "file-read-metadata" if is_link else operation
     if operation not in operations.SINGLE:
@@ -92,7 +95,8 @@ def question(text: str, mac: Mac) -> list[tuple[str, Target]]:
     if kind == "path":
         path, links = mac.resolve(rest, follow=not is_link and operation not in _NO_FOLLOW)
         looks = [("file-read-metadata", Target(path=link, vnode_type="SYMLINK")) for link in links]
-        return [*looks, (operation, Target(path=path, vnode_type=vnode_type or "REGULAR-FILE"))]
+        found = Target(path=path, vnode_type=vnode_type or "REGULAR-FILE", extension=extension or None)
+        return [*looks, (operation, found)]
     if kind == "network":
         return [(operation, _address(operation, rest, mac))]
     if kind == "process":
