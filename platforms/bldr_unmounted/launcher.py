@@ -19,6 +19,7 @@ from bldr_unmounted.failures import complain, hint, reason
 from bldr_unmounted.places import Command, places
 from bldr_unmounted.supervision import Supervision
 from bldr_unmounted.tree import copy_tree, remove_tree
+from bldr_unmounted.warden import Warden, is_needed
 from bldr_unmounted.watch import Watch, open_pidfd, open_watch
 
 _MAXRSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
@@ -42,12 +43,18 @@ class UnmountedLauncher:
     """
 
     def __init__(
-        self, root: str, confinement: Confinement, sampling: Sampling | None = None, watch: Watch | None = None
+        self,
+        root: str,
+        confinement: Confinement,
+        sampling: Sampling | None = None,
+        watch: Watch | None = None,
+        warden: Warden | None = None,
     ) -> None:
         self._root = root
         self._confinement = confinement
         self._sampling = sampling
         self._watch = open_watch() if watch is None else watch
+        self._warden = Warden() if warden is None and is_needed() else warden
         self._runs: dict[int, _Run] = {}  # by pid
         self._exits: list[Exit] = []
         self._started: list[Started] = []
@@ -110,6 +117,8 @@ class UnmountedLauncher:
         if not self._closed:
             self._closed = True
             self._watch.close()
+            if self._warden is not None:
+                self._warden.close()
             self._confinement.close()
 
     def _begin(self, launch: Launch, scratch: Scratch) -> None:
@@ -126,6 +135,8 @@ class UnmountedLauncher:
             code, isolation = complain(launch, error), self._confinement.isolation(launch)
             self._finish(Exit(launch_id=launch.launch_id, exit_code=code, isolation=isolation))
             return
+        if self._warden is not None and launch.spec.process.kill_on_parent_exit:
+            self._warden.add(child.pid)
         mark = _mark(command, launch.tree.upper if launch.tree else "", *scratch.temps.values())
         supervision = Supervision(launch.spec, began_s, self._sampling)
         self._runs[child.pid] = _Run(launch, child, scratch, mark, started_s, supervision)
@@ -153,6 +164,8 @@ class UnmountedLauncher:
         run = self._runs.pop(pid)
         process.end_all(pid, run.mark, run.started_s)
         self._watch.remove(pid)
+        if self._warden is not None:
+            self._warden.remove(pid)
         _, status, used = os.wait4(pid, 0)
         run.child.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for a stranger's number
         _remove(run.launch, run.scratch)
