@@ -6,6 +6,7 @@ does without them, a little slower.
 """
 
 import contextlib
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -62,8 +63,11 @@ def compile_signatures(root: str) -> str:
     extension = os.path.join(root, _EXTENSION)
     new = f"{extension}.{os.getpid()}"
     compiler = os.environ.get("CC") or next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), "cc")
-    include = f"-I{sysconfig.get_path('include')}"
-    command = [*compiler.split(), *_FLAGS, include, "-o", new, os.path.join(root, _SIGNATURES)]
+    source = os.path.join(root, _SIGNATURES)
+    with open(source, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    told = (f"-I{sysconfig.get_path('include')}", f'-DSOURCE="{digest}"')
+    command = [*compiler.split(), *_FLAGS, *told, "-o", new, source]
     try:
         subprocess.run(command, capture_output=True, timeout=_LIMIT_S, check=True)
         os.chmod(new, 0o755)  # noqa: S103 - whoever may read the modules loads it, as an unprivileged user too

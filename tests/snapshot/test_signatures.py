@@ -1,7 +1,10 @@
 """Proofs by stat: what Python answers, and that C answers the same."""
 
+import _thread
+import hashlib
 import os
 import re
+import sys
 from array import array
 from pathlib import Path
 
@@ -19,16 +22,17 @@ def of(directory, names, *, follow=True):
     return array("q", [number for name in names for number in numbers(look(directory / name))]).tobytes()
 
 
-@pytest.fixture(params=("python", "c"))
-def here(request):
-    if request.param == "python":
-        return differing_here
+def in_c():
+    """What was compiled; where nothing was, the test is skipped."""
     compiled = proofs.compiled()
     if compiled is None:
-        pytest.skip(
-            "the compiled loop is not there: install bldr again where there are a C compiler and Python's headers"
-        )
+        pytest.skip("the compiled loop is not there: install bldr where there are a C compiler and Python's headers")
     return compiled
+
+
+@pytest.fixture(params=("python", "c"))
+def here(request):
+    return differing_here if request.param == "python" else in_c()
 
 
 @pytest.fixture
@@ -92,11 +96,7 @@ def test_no_descriptor_is_left_open(here, files):
 
 
 def test_the_compiled_one_refuses_what_it_cannot_read():
-    compiled = proofs.compiled()
-    if compiled is None:
-        pytest.skip(
-            "the compiled loop is not there: install bldr again where there are a C compiler and Python's headers"
-        )
+    compiled = in_c()
     for names, packed in ((("a",), bytes(39)), (("a", "b"), bytes(40)), (("a\0b",), bytes(40))):
         with pytest.raises(ValueError, match=r"five numbers|null character"):
             compiled("/", names, packed, True)
@@ -109,11 +109,7 @@ def test_the_compiled_one_refuses_what_it_cannot_read():
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_both_answer_the_same(tmp_path, data):
-    compiled = proofs.compiled()
-    if compiled is None:
-        pytest.skip(
-            "the compiled loop is not there: install bldr again where there are a C compiler and Python's headers"
-        )
+    compiled = in_c()
     present = ["a", "b", "c"]
     for name in present:
         (tmp_path / name).touch()
@@ -133,6 +129,19 @@ def test_the_source_and_the_module_have_one_version():
     assert re.search(r"^#define VERSION (\d+)", source, re.MULTILINE)[1] == str(proofs._COMPILED_VERSION)
 
 
+def test_it_was_compiled_from_the_source_beside_it():
+    in_c()
+    from bldr.snapshot import _signatures
+
+    source = (Path(proofs.__file__).parent / "signatures.c").read_bytes()
+    assert hashlib.sha256(source).hexdigest() == _signatures.SOURCE, "install again: `make test` does it"
+
+
+def test_names_in_another_encoding_are_left_to_python(monkeypatch):
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "iso8859-1")
+    assert proofs.compiled() is None
+
+
 def test_another_version_is_not_believed(monkeypatch):
     monkeypatch.setattr(proofs, "_COMPILED_VERSION", 0)
     assert proofs.compiled() is None
@@ -142,10 +151,8 @@ def test_another_version_is_not_believed(monkeypatch):
 def test_two_halves_are_one_answer(tmp_path, monkeypatch, is_compiled):
     if not is_compiled:
         monkeypatch.setattr(proofs, "compiled", lambda: None)
-    elif proofs.compiled() is None:
-        pytest.skip(
-            "the compiled loop is not there: install bldr again where there are a C compiler and Python's headers"
-        )
+    else:
+        in_c()
     from bldr.snapshot.files import encoded
 
     groups = []
@@ -159,6 +166,14 @@ def test_two_halves_are_one_answer(tmp_path, monkeypatch, is_compiled):
     assert differing_by_two(halves, firsts, ()) == [(1, 0)]
     (tmp_path / "one" / "file").write_text("changed")
     assert differing_by_two(halves, firsts, ()) == [(0, 0), (1, 0)]
+    if is_compiled:  # where no thread can be had, one does both
+
+        def refuse(*_):
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(_thread, "start_new_thread", refuse)
+            assert differing_by_two(halves, firsts, ()) == [(0, 0), (1, 0)]
     (tmp_path / "two" / "file").unlink()
     assert differing_by_two(halves, firsts, ()) is None
 

@@ -6,6 +6,7 @@ A signature is five numbers, as in `bldr.execute.sources`. A group is (kind, dir
 
 import os
 import stat
+import sys
 
 TYPE_CHECKING = False  # see bldr.cli.main
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ def differing(groups: "Iterable[Group]", first: int, unsettled: "Collection[Plac
 
 
 def compiled() -> "Callable[[str, tuple[str, ...], bytes, bool], list[int] | None] | None":
-    """`differing_here` in C; None where that was not compiled, or from another version of the source."""
+    """`differing_here` in C; None where that was not compiled, or from another version of the source, or where names of
+    files are not UTF-8, which is what it takes them for."""
+    if sys.getfilesystemencoding() != "utf-8":
+        return None
     try:
         from bldr.snapshot._signatures import VERSION, differing_here
     except ImportError:
@@ -138,7 +142,10 @@ def _by_two_threads(
         finally:
             running.release()
 
-    _thread.start_new_thread(prove_second, ())
+    try:
+        _thread.start_new_thread(prove_second, ())
+    except RuntimeError:  # there is no room for another thread
+        prove_second()
     try:
         found = differing(decoded(halves[0]), firsts[0], unsettled)
     finally:

@@ -153,7 +153,8 @@ PyMODINIT_FUNC PyInit__signatures(void)
 {
     PyObject *module = PyModule_Create(&definition);
 
-    if (module != NULL && PyModule_AddIntConstant(module, "VERSION", VERSION) != 0)
+    if (module != NULL && (PyModule_AddIntConstant(module, "VERSION", VERSION) != 0 ||
+                           PyModule_AddStringConstant(module, "SOURCE", SOURCE) != 0))
         Py_CLEAR(module);
     return module;
 }
