@@ -24,7 +24,7 @@ _LINUX = "build on Linux where this is needed"
 _WHY = {
     "paths": "macOS mounts nothing for one process, so that the tree stands at a path of the host's",
     "pids": "macOS has no process namespaces: an action sees the host's processes, and one of its own that leaves its "
-    "session and drops its environment may outlive it",
+    "session and hides its environment may outlive it",
     "ipc": "the names of POSIX shared memory and semaphores are the whole user's",
     "hostname": "the host's name is the action's too",
     "users": "an action runs as the caller",
