@@ -205,3 +205,14 @@ def test_a_child_that_has_been_waited_for_has_ended():
         assert select.select([watch.fileno()], [], [], 10)[0]
     finally:
         watch.close()
+
+
+def test_descriptors_of_processes_that_a_filter_denies_are_done_without(monkeypatch):
+    def denied(pid):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "pidfd_open", denied, raising=False)
+    assert watches.open_pidfd(os.getpid()) == -1
+    following = open_watch()
+    assert not isinstance(following, watches.PidfdWatch)
+    following.close()
