@@ -185,6 +185,14 @@ class Calls:
         with _system_errors():
             return bool(win32job.IsProcessInJob(process, job))
 
+    def is_nested(self) -> bool:
+        import win32api
+        import win32job
+
+        asked: Any = win32job.IsProcessInJob  # any job at all; the stubs want a certain one
+        with _system_errors():
+            return bool(asked(win32api.GetCurrentProcess(), None))
+
     def assign(self, process: int, job: int) -> None:
         import win32job
 

@@ -25,8 +25,12 @@ class Settings(msgspec.Struct, frozen=True):
     ui: int
 
 
-def settings(spec: SandboxSpec, processors: int) -> Settings:
-    """What the spec asks for. Breaking away is never allowed: neither of its flags is ever set."""
+def settings(spec: SandboxSpec, processors: int, *, is_nested: bool = False) -> Settings:
+    """What the spec asks for. Breaking away is never allowed: neither of its flags is ever set.
+
+    A job that is nested in another one cannot restrict what its processes do to windows and the session
+    (AssignProcessToJobObject's documentation): where bldr is in a job itself, as under many a terminal, nothing does.
+    """
     limits = spec.resources
     flags = _ALWAYS if spec.process.kill_on_parent_exit else _ALWAYS & ~win32.LIMIT_KILL_ON_JOB_CLOSE
     processes = processes_at_most(spec)
@@ -40,7 +44,7 @@ def settings(spec: SandboxSpec, processors: int) -> Settings:
         process_memory_bytes=limits.memory_bytes or 0,
         job_memory_bytes=limits.memory_bytes or 0,
     )
-    return Settings(extended, _rate(limits.cpus, limits.cpu_weight, processors), win32.UI_ALL)
+    return Settings(extended, _rate(limits.cpus, limits.cpu_weight, processors), 0 if is_nested else win32.UI_ALL)
 
 
 def processes_at_most(spec: SandboxSpec) -> int | None:

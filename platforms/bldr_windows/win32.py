@@ -133,6 +133,9 @@ class Win32(Protocol):
 
     def is_in_job(self, process: int, job: int) -> bool: ...
 
+    def is_nested(self) -> bool:
+        """Whether this process is in a job itself, so that jobs of its children are nested in that."""
+
     def assign(self, process: int, job: int) -> None: ...
 
     def create_port(self) -> int: ...

@@ -23,9 +23,10 @@ class RecordedWindows:
     A process that it starts runs until the test says that it has ended.
     """
 
-    def __init__(self, takes=("extended", "rate", "ui"), integrity=0x1000, privileges=(), elevated=False):
+    def __init__(self, takes=("extended", "rate", "ui"), integrity=0x1000, privileges=(), elevated=False, nested=False):
         self.calls = []
         self.takes = takes
+        self.nested = nested
         self.token = TokenFacts(integrity, privileges, elevated)
         self.has = {"extended": Extended(), "rate": Rate(), "ui": 0}
         self.used = Accounting()
@@ -92,6 +93,9 @@ class RecordedWindows:
 
     def is_in_job(self, process, job):
         return True
+
+    def is_nested(self):
+        return self.nested
 
     def assign(self, process, job):
         self._note("assign", process, job)

@@ -27,6 +27,11 @@ def test_every_limit_is_in_the_structures():
     assert asked.ui == 0xFF
 
 
+def test_a_nested_job_has_no_restrictions_of_windows():
+    """With them no process could be put into it."""
+    assert settings(SandboxSpec(resources=ALL), 2, is_nested=True) == Settings(wanted().extended, wanted().rate, 0)
+
+
 def test_nothing_is_limited_that_has_no_limit():
     assert wanted(ResourceLimits()) == Settings(Extended(flags=0x2000 | 0x400), Rate(), 0xFF)
 

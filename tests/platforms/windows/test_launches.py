@@ -180,6 +180,32 @@ def test_a_job_inside_a_job_is_ended_with_it(box):
     assert alive(pids) == []
 
 
+def test_bldr_may_be_in_a_job_itself(tmp_path):
+    """A process that puts itself into a job, and launches from there."""
+    import subprocess
+
+    program = """
+import os, select, sys, win32api, win32job
+mine = win32job.CreateJobObject(None, "")
+win32job.AssignProcessToJobObject(mine, win32api.GetCurrentProcess())
+from bldr.api import Launch, SandboxSpec
+from bldr_windows.sandbox import WindowsSandbox
+launcher = WindowsSandbox().open(sys.argv[1])
+argv = (sys.executable, "-c", "raise SystemExit(7)")
+launcher.start(Launch(launch_id=1, spec=SandboxSpec(), argv=argv, cwd=sys.argv[1], stdin=0, stdout=1, stderr=2))
+exits = ()
+while not exits:
+    select.select([launcher.fileno()], [], [], 1)
+    exits = launcher.reap()
+launcher.close()
+assert launcher._is_nested
+sys.exit(exits[0].exit_code)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    ran = subprocess.run(command, input=b"", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=100)
+    assert ran.returncode == 7, ran.stdout.decode()
+
+
 def test_wall_time_ends_it_with_a_verdict(box):
     ended, _, _ = box.run("while True: pass", limits=ResourceLimits(wall_time_s=0.5))
     assert (ended.verdict.limit, ended.verdict.value, ended.verdict.unit) == ("wall-time", 0.5, "s")
