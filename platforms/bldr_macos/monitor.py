@@ -7,8 +7,9 @@ import contextlib
 import ctypes
 import os
 import sys
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bldr.api import Usage
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     import psutil
 
 INTERVAL_S = 0.25
+_WALK_INTERVAL_S = 1.0
+"""Between two searches for those that left the session: each reads the whole table of processes."""
+
 _RUSAGE_INFO_V2 = 2
 
 
@@ -26,12 +30,13 @@ class TreeSampling:
     interval_s = INTERVAL_S
 
     def __init__(self, footprint_bytes: Callable[[int], int | None] | None = None) -> None:
+        self._strays: dict[int, _Strays] = {}  # by leader
         self._footprint_bytes = footprint_bytes or (darwin_footprint if sys.platform == "darwin" else resident)
 
     def usage(self, leader: int) -> Usage | None:
         import psutil  # only where a limit is watched
 
-        processes = _family(leader)
+        processes = self._family(leader)
         if not processes:
             return None
         cpu_s, memory_bytes, alive = 0.0, 0, 0
@@ -42,6 +47,21 @@ class TreeSampling:
                 memory_bytes += self._footprint_bytes(process.pid) or 0
                 alive += 1
         return Usage(cpu_s=cpu_s, memory_bytes=memory_bytes, processes=alive)
+
+    def _family(self, leader: int) -> "list[psutil.Process]":
+        """Of the leader's session, and what descends from one of it."""
+        import psutil
+
+        pids = psutil.pids()
+        found = {pid: process for pid in pids if (process := _member(pid, leader)) is not None}
+        known, now_s = self._strays.get(leader), time.monotonic()
+        if known is None or now_s - known.found_s >= _WALK_INTERVAL_S:
+            known = _Strays(now_s, _descendants(found, leader))
+            there = set(pids)
+            self._strays = {pid: strays for pid, strays in self._strays.items() if pid in there}
+            self._strays[leader] = known
+        found.update((process.pid, process) for process in known.processes)
+        return [process for process in found.values() if _is_alive(process)]
 
 
 def resident(pid: int) -> int | None:
@@ -90,19 +110,32 @@ class _RusageInfo(ctypes.Structure):
     )
 
 
-def _family(leader: int) -> "list[psutil.Process]":
-    """Of the leader's session, and what descends from one of it."""
+class _Strays(NamedTuple):
+    """What descended from a session and was not of it, when somebody looked."""
+
+    found_s: float
+    processes: "tuple[psutil.Process, ...]"
+
+
+def _member(pid: int, session: int) -> "psutil.Process | None":
+    import psutil
+
+    try:
+        return psutil.Process(pid) if os.getsid(pid) == session else None
+    except (psutil.Error, OSError):  # gone meanwhile
+        return None
+
+
+def _descendants(session: "dict[int, psutil.Process]", leader: int) -> "tuple[psutil.Process, ...]":
+    """From the leader down, and from those of its session that are not below it: their parents have ended."""
     import psutil
 
     found: dict[int, psutil.Process] = {}
-    for pid in psutil.pids():
-        with contextlib.suppress(psutil.Error, OSError):
-            if os.getsid(pid) == leader:
-                found[pid] = psutil.Process(pid)
-    for process in tuple(found.values()):
-        with contextlib.suppress(psutil.Error):
-            found.update((child.pid, child) for child in process.children(recursive=True))
-    return [process for process in found.values() if _is_alive(process)]
+    for pid in sorted(session, key=lambda pid: pid != leader):
+        if pid not in found:
+            with contextlib.suppress(psutil.Error):
+                found.update((child.pid, child) for child in session[pid].children(recursive=True))
+    return tuple(process for pid, process in found.items() if pid not in session)
 
 
 def _is_alive(process: "psutil.Process") -> bool:

@@ -4,11 +4,13 @@ import os
 import select
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from bldr.api import Launch, ProcessPolicy, ResourceLimits, SandboxSpec
+from bldr_macos import monitor
 from bldr_macos.monitor import TreeSampling, resident
 from bldr_unmounted.launcher import UnmountedLauncher
 
@@ -81,6 +83,28 @@ def test_all_of_a_family_count_also_those_in_a_session_of_their_own():
         finally:
             for process in [*psutil.Process(leader.pid).children(recursive=True), psutil.Process(leader.pid)]:
                 process.kill()
+
+
+def test_those_that_left_the_session_are_searched_for_once_a_second(monkeypatch):
+    walks = []
+    known = psutil.Process.children
+    monkeypatch.setattr(
+        psutil.Process, "children", lambda self, recursive=False: walks.append(1) or known(self, recursive)
+    )
+    with subprocess.Popen([sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, start_new_session=True) as leader:
+        try:
+            leader.stdout.readline()
+            taken, clock_s = TreeSampling(lambda pid: 1), [100.0]
+            monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=lambda: clock_s[0]))
+            assert [taken.usage(leader.pid).processes for _ in range(3)] == [4, 4, 4]
+            once = len(walks)
+            clock_s[0] += 1
+            assert taken.usage(leader.pid).processes == 4
+            assert len(walks) == 2 * once > 0
+        finally:
+            for process in [*known(psutil.Process(leader.pid), True), psutil.Process(leader.pid)]:
+                process.kill()
+    assert taken.usage(leader.pid) is None
 
 
 def test_who_is_gone_uses_nothing():
