@@ -159,6 +159,7 @@ def test_a_tree_without_a_builderfile_needs_an_overlay(load, write):
     )
 
 
+@pytest.mark.usefixtures("links")
 def test_links_out_of_an_unpacked_tree_are_refused(load, write):
     tree = write({"a.c": "-> /etc/passwd"}, "unpacked")
     overlay = LIBRARY.format(name="lua", rest='sources = ["a.c"]')

@@ -125,6 +125,7 @@ def test_what_belongs_to_somebody_else_is_not_entered(tmp_path, boundary):
 
 
 @pytest.mark.parametrize("boundary", list(Boundary))
+@pytest.mark.usefixtures("links")
 def test_links_into_what_belongs_to_somebody_else_leave_the_package(tmp_path, boundary):
     tree(tmp_path, "sub/deep/a.c")
     (tmp_path / "link").symlink_to("sub/deep")
@@ -145,6 +146,7 @@ def test_wildcards_do_not_match_a_leading_dot(tmp_path):
     assert match_pattern(top, "**/.*.c") == [".a.c", "src/.b.c"]
 
 
+@pytest.mark.usefixtures("links")
 def test_circles_of_links_end(tmp_path):
     top = tree(tmp_path, "a/x.c", "b/y.c")
     (tmp_path / "a" / "to-b").symlink_to("../b")
@@ -152,6 +154,7 @@ def test_circles_of_links_end(tmp_path):
     assert match_pattern(top, "**/*.c") == ["a/to-b/y.c", "a/x.c", "b/to-a/x.c", "b/y.c"]
 
 
+@pytest.mark.usefixtures("links")
 def test_links_that_leave_matter_only_where_they_would_be_used(tmp_path):
     top = tree(tmp_path, "a.c", "a.h", "src/b.c")
     (tmp_path / "out.h").symlink_to("/etc/passwd")
@@ -169,6 +172,7 @@ def test_links_that_leave_matter_only_where_they_would_be_used(tmp_path):
         match_pattern(top, "usr/*")
 
 
+@pytest.mark.usefixtures("links")
 def test_a_link_may_lead_up_to_the_package_itself(tmp_path):
     top = tree(tmp_path, "a.c", "src/b.c")
     (tmp_path / "src" / "up").symlink_to("..")
@@ -179,6 +183,7 @@ def test_a_link_may_lead_up_to_the_package_itself(tmp_path):
         find_file(top, "src/up")
 
 
+@pytest.mark.usefixtures("links")
 def test_links_that_multiply_paths_end_with_a_message(tmp_path):
     names = [f"d{number:02}" for number in range(12)]
     top = tree(tmp_path, *(f"{name}/x.c" for name in names))
@@ -207,6 +212,7 @@ def test_a_deep_tree_does_not_exhaust_the_stack(tmp_path):
         sys.setrecursionlimit(limit)
 
 
+@pytest.mark.posix("named pipes")
 def test_special_files_are_no_sources(tmp_path):
     top = tree(tmp_path, "a.c")
     os.mkfifo(tmp_path / "pipe.c")
@@ -215,6 +221,7 @@ def test_special_files_are_no_sources(tmp_path):
         find_file(top, "pipe.c")
 
 
+@pytest.mark.posix("names that are no text")
 def test_names_that_are_not_utf8_are_refused(tmp_path):
     descriptor = os.open(os.fsencode(tmp_path) + b"/a\xff.c", os.O_CREAT | os.O_WRONLY)
     os.close(descriptor)

@@ -79,6 +79,7 @@ def test_a_file_without_an_honest_size_is_read_no_further_than_the_limit():
     assert file_refusal("/dev/zero") == "Builderfile: the Builderfile is not a regular file"
 
 
+@pytest.mark.posix("named pipes")
 def test_a_pipe_does_not_make_us_wait(tmp_path):
     os.mkfifo(tmp_path / "Builderfile")
     assert file_refusal(tmp_path / "Builderfile") == "Builderfile: the Builderfile is not a regular file"
