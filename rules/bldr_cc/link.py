@@ -67,7 +67,7 @@ def link_program(
     objects: tuple[Artifact, ...], deps: CcInfo, attributes: AnyCcAttributes, context: Context, *, cxx: bool
 ) -> Action:
     """An executable."""
-    made = context.declare_file(context.label.name)
+    made = context.declare_file(context.label.name + context.platform.executable_suffix)
     return _link(made, (), objects, deps, attributes, context, cxx=cxx)
 
 

@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from bldr.api import Artifact, Configuration, Toolchain, parse_label
+from bldr.api import Artifact, Configuration, Platform, Toolchain, parse_label
 from bldr.testing import FakeContext, FakeDep, analyze
 
 CC = Toolchain(
@@ -18,18 +18,21 @@ CC = Toolchain(
     attributes={"compiler": "gcc", "version": "12", "cc": "gcc", "cxx": "g++", "honours_source_date_epoch": "yes"},
 )
 
+LINUX = Platform("linux", "x86_64")
+
 
 @pytest.fixture
 def analyze_with():
     """Function: (handler, label text, table, files=, deps=) -> what it makes of the target, with a toolchain "cc"."""
 
-    def analyze_one(handler, label, table, files=None, deps=None, toolchain=CC, configuration=None):
+    def analyze_one(handler, label, table, files=None, deps=None, toolchain=CC, configuration=None, platform=LINUX):
         context = FakeContext(
             label,
             files=files or {},
             deps=deps or {},
             toolchains=[toolchain] if toolchain else [],
             configuration=configuration or Configuration(),
+            platform=platform,
         )
         return analyze(handler, table, context)
 

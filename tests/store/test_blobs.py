@@ -54,6 +54,7 @@ def test_every_way_in_gives_the_same_blob(
     assert staged(store) == []
 
 
+@pytest.mark.posix("modes of files")
 def test_a_blob_and_its_executable_are_two_inodes_with_fixed_modes_and_times(store: Store) -> None:
     digest = store.blobs.put_bytes(b"#!/bin/sh\n")
     ordinary, executable = os.stat(store.blobs.path(digest)), os.stat(store.blobs.path(digest, executable=True))
@@ -94,6 +95,7 @@ def test_where_something_stands_already_nothing_is_linked_or_changed(store: Stor
     assert (tmp_path / "dest").read_bytes() == b"mine"
 
 
+@pytest.mark.posix("modes of files")
 def test_one_inode_has_more_names_than_a_file_system_allows(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +168,7 @@ def test_a_damaged_executable_is_made_again_from_the_sound_blob(store: Store, op
 
 
 @pytest.mark.parametrize("kind", ["directory", "link", "dangling link", "fifo", "no permissions"])
+@pytest.mark.posix("modes of files")
 def test_something_else_in_a_blobs_place_is_damage_and_is_not_followed(
     store: Store, opened: Callable[[], Store], tmp_path: Path, kind: str
 ) -> None:
@@ -234,6 +237,7 @@ def test_a_hostile_digest_leads_nowhere(store: Store, tmp_path: Path, name: str)
 
 
 @pytest.mark.parametrize("kind", ["link", "directory", "fifo", "missing"])
+@pytest.mark.posix("links and named pipes")
 def test_only_regular_files_become_blobs(store: Store, tmp_path: Path, kind: str) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret")
@@ -275,6 +279,7 @@ def test_a_file_with_a_second_name_is_copied(store: Store, tmp_path: Path) -> No
     assert store.blobs.read(digest) == b"content"
 
 
+@pytest.mark.posix("extended attributes that Python knows")
 def test_a_file_with_attributes_is_copied_without_them(store: Store, tmp_path: Path) -> None:
     output = tmp_path / "output"
     output.write_bytes(b"content")

@@ -66,6 +66,7 @@ def test_a_damaged_database_is_set_aside_and_rebuilt(
     assert right_or_missing(opened()) == 300
 
 
+@pytest.mark.posix("new names for what another process has open")
 def test_damage_that_shows_only_later_is_worked_around_by_all_processes(
     opened: Callable[[], Store], warnings: list[str]
 ) -> None:
@@ -154,6 +155,7 @@ def test_something_else_in_the_way_is_an_error_that_names_it(tmp_path: Path, blo
         open_store(str(tmp_path / "cache"))
 
 
+@pytest.mark.posix("modes of directories")
 def test_the_store_is_closed_to_others(cache_dir: str) -> None:
     before = os.umask(0)
     try:

@@ -120,6 +120,7 @@ def test_a_file_of_any_size_has_the_hashes_of_its_bytes(tmp_path: Path, size: in
 
 
 @pytest.mark.parametrize("data", [b"one", b"onetwo", b"x" * (CHUNK_BYTES // 2)])
+@pytest.mark.posix("named pipes")
 def test_what_arrives_in_pieces_is_hashed_whole(data: bytes) -> None:
     for hashing in (descriptor_digest, descriptor_checksum):
         reading, writing = os.pipe()
@@ -138,6 +139,7 @@ def test_borders_between_parts_count() -> None:
     assert record_checksum(b"ab", b"c") != record_checksum(b"a", b"bc")
 
 
+@pytest.mark.posix("named pipes")
 def test_links_and_fifos_have_no_digest(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "link").symlink_to("file")

@@ -32,6 +32,7 @@ def make_deep(parent: int, name: str, depth: int) -> None:
     os.close(descriptor)
 
 
+@pytest.mark.posix("named pipes")
 def test_nothing_and_single_entries_are_removed(here: int, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     os.mkfifo(tmp_path / "fifo")
@@ -71,12 +72,14 @@ def test_directories_without_permissions_are_opened_up(here: int, tmp_path: Path
 
 
 @pytest.mark.parametrize("depth", [1, 63, 64, 65, 130, 1200])
+@pytest.mark.posix("trees that are deeper than a path is long")
 def test_depth_is_not_limited(here: int, tmp_path: Path, depth: int) -> None:
     make_deep(here, "tree", depth)
     remove_tree(here, "tree")
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.posix("directories that are closed to their owner")
 def test_a_deep_tree_with_closed_directories_and_many_branches(here: int, tmp_path: Path) -> None:
     os.mkdir(tmp_path / "tree")
     tree = os.open(tmp_path / "tree", os.O_RDONLY)
@@ -91,6 +94,7 @@ def test_a_deep_tree_with_closed_directories_and_many_branches(here: int, tmp_pa
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.posix("limits of open descriptors")
 def test_few_descriptors_are_enough(here: int, tmp_path: Path) -> None:
     import resource
 
@@ -104,6 +108,7 @@ def test_few_descriptors_are_enough(here: int, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.posix("links that take the place of a directory")
 def test_whoever_swaps_directories_for_links_leads_it_nowhere(here: int, tmp_path: Path) -> None:
     """CVE-2025-46415: a directory is replaced by a link between the look at it and its removal."""
     victim = tmp_path / "victim"
@@ -149,6 +154,7 @@ def test_whoever_swaps_directories_for_links_leads_it_nowhere(here: int, tmp_pat
     assert all((victim / f"d{number}" / "file").read_bytes() == b"kept" for number in range(20))
 
 
+@pytest.mark.posix("links that take the place of a directory")
 def test_a_directory_that_becomes_a_link_just_before_it_is_opened(
     here: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

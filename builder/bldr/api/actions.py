@@ -52,3 +52,8 @@ class Platform(msgspec.Struct, frozen=True):
 
     os: str
     arch: str
+
+    @property
+    def executable_suffix(self) -> str:
+        """What ends the names of programs there: ".exe" or "". A handler adds it to the program that it declares."""
+        return ".exe" if self.os == "windows" else ""

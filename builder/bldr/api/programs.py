@@ -2,7 +2,7 @@
 
 import os
 
-EXECUTABLE_SUFFIX = ".exe" if os.name == "nt" else ""
+EXECUTABLE_SUFFIX = "" if hasattr(os, "fork") else ".exe"
 """What ends the names of programs on the machine that bldr runs on."""
 
 

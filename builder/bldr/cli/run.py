@@ -37,7 +37,7 @@ def become(program: str, args: tuple[str, ...]) -> int:
 
     sys.stdout.flush()
     sys.stderr.flush()
-    if os.name == "nt":  # exec there starts a second process and lets the shell go on
+    if not hasattr(os, "fork"):  # exec there starts a second process and lets the shell go on
         import subprocess
 
         return subprocess.call([program, *args])

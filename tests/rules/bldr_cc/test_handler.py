@@ -2,7 +2,7 @@
 
 import pytest
 
-from bldr.api import CcInfo, Configuration, Executable, Files, TargetError, TestInfo, Toolchain
+from bldr.api import CcInfo, Configuration, Executable, Files, Platform, TargetError, TestInfo, Toolchain
 from bldr_cc.handler import CcHandler
 
 
@@ -318,3 +318,9 @@ def test_the_mode_and_the_flags_of_the_configuration_come_before_the_target_s_ow
             files={"sources": ["a.c"]},
             configuration=Configuration(name="n", flags={"c": ("-march=native",)}),
         )
+
+
+@pytest.mark.parametrize(("system", "name"), [("linux", "run"), ("macos", "run"), ("windows", "run.exe")])
+def test_a_program_is_called_as_its_system_wants_it(analyze, system, name):
+    made = analyze("//:run", {"type": "executable"}, files={"sources": ["m.c"]}, platform=Platform(system, "x86_64"))
+    assert made.get(Executable).program.path == name
