@@ -13,6 +13,7 @@ from bldr.store.digest import Digest, bytes_digest
 from bldr.store.errors import BlobMissing
 from bldr.store.results import decode_isolation, encode_isolation
 from bldr.store.store import Store
+from bldr.system import os
 
 STRONG: Isolation = {"network": Level.KERNEL, "env": Level.KERNEL}
 MIDDLE: Isolation = {"network": Level.SUPERVISED, "env": Level.KERNEL}
@@ -90,8 +91,6 @@ def test_the_newest_of_equals_is_kept(store: Store, later: Callable[[Store], Sto
 def test_a_weaker_result_replaces_a_stronger_one_that_has_lost_its_blobs(
     store: Store, later: Callable[[Store], Store]
 ) -> None:
-    import os
-
     lost = store.blobs.put_bytes(b"lost")
     store.results.put(KEY, STRONG, b"strong", [lost])
     store = later(store)
