@@ -130,20 +130,6 @@ class Calls:
         )
         return Rate(found.flags, found.value)
 
-    def set_ui(self, job: int, restrictions: int) -> None:
-        import win32job
-
-        with _system_errors():
-            wanted = {"UIRestrictionsClass": restrictions}
-            win32job.SetInformationJobObject(job, win32job.JobObjectBasicUIRestrictions, wanted)
-
-    def ui(self, job: int) -> int:
-        import win32job
-
-        with _system_errors():
-            found: dict[str, Any] = win32job.QueryInformationJobObject(job, win32job.JobObjectBasicUIRestrictions)
-        return int(found["UIRestrictionsClass"])
-
     def accounting(self, job: int) -> Accounting:
         import win32job
 
@@ -184,14 +170,6 @@ class Calls:
 
         with _system_errors():
             return bool(win32job.IsProcessInJob(process, job))
-
-    def is_nested(self) -> bool:
-        import win32api
-        import win32job
-
-        asked: Any = win32job.IsProcessInJob  # any job at all; the stubs want a certain one
-        with _system_errors():
-            return bool(asked(win32api.GetCurrentProcess(), None))
 
     def assign(self, process: int, job: int) -> None:
         import win32job
@@ -352,7 +330,7 @@ class Calls:
                     None,
                     True,
                     _DWORD(flags),
-                    ctypes.create_unicode_buffer(what.environment, len(what.environment)),
+                    ctypes.create_unicode_buffer(what.environment),  # which adds the second zero of its end
                     _TEXT(what.cwd),
                     ctypes.byref(startup),
                     ctypes.byref(made),

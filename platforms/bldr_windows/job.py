@@ -22,16 +22,15 @@ class Settings(msgspec.Struct, frozen=True):
 
     extended: Extended
     rate: Rate
-    ui: int
 
 
-def settings(spec: SandboxSpec, processors: int, *, is_nested: bool = False) -> Settings:
+def settings(spec: SandboxSpec, processors: int) -> Settings:
     """What the spec asks for. Breaking away is never allowed: neither of its flags is ever set.
 
-    A job that is nested in another one cannot restrict what its processes do to windows and the session
-    (AssignProcessToJobObject's documentation): where bldr is in a job itself, as under many a terminal, nothing does.
+    Nothing of the user interface is restricted: such a job takes no jobs inside it, and goes into none.
     """
     limits = spec.resources
+    memory_bytes = (limits.memory_bytes or 0) // win32.PAGE_BYTES * win32.PAGE_BYTES
     flags = _ALWAYS if spec.process.kill_on_parent_exit else _ALWAYS & ~win32.LIMIT_KILL_ON_JOB_CLOSE
     processes = processes_at_most(spec)
     extended = Extended(
@@ -41,10 +40,10 @@ def settings(spec: SandboxSpec, processors: int, *, is_nested: bool = False) -> 
         | (win32.LIMIT_JOB_MEMORY | win32.LIMIT_PROCESS_MEMORY if limits.memory_bytes is not None else 0),
         active_processes=0 if processes is None else processes + 1,  # the console's host may be in the job too
         job_user_time=math.ceil((limits.cpu_time_s or 0) * _TICKS_PER_S),
-        process_memory_bytes=limits.memory_bytes or 0,
-        job_memory_bytes=limits.memory_bytes or 0,
+        process_memory_bytes=memory_bytes,
+        job_memory_bytes=memory_bytes,
     )
-    return Settings(extended, _rate(limits.cpus, limits.cpu_weight, processors), 0 if is_nested else win32.UI_ALL)
+    return Settings(extended, _rate(limits.cpus, limits.cpu_weight, processors))
 
 
 def processes_at_most(spec: SandboxSpec) -> int | None:
@@ -64,16 +63,12 @@ def apply(system: Win32, job: int, wanted: Settings) -> Settings:
     # What is refused is seen by what is read back; one refusal keeps nothing else from being set.
     with contextlib.suppress(OSError):
         system.set_extended(job, wanted.extended)
-    with contextlib.suppress(OSError):
-        system.set_ui(job, wanted.ui)
     if wanted.rate.flags:
         with contextlib.suppress(OSError):
             system.set_rate(job, wanted.rate)
-    had = Settings(Extended(), Rate(), 0)
+    had = Settings(Extended(), Rate())
     with contextlib.suppress(OSError):
         had = msgspec.structs.replace(had, extended=system.extended(job))
-    with contextlib.suppress(OSError):
-        had = msgspec.structs.replace(had, ui=system.ui(job))
     with contextlib.suppress(OSError):
         had = msgspec.structs.replace(had, rate=system.rate(job))
     return had

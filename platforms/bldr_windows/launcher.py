@@ -32,7 +32,6 @@ class WindowsLauncher:
         self._system = system
         self._reachable = reachable
         self._processors = os.cpu_count() or 1
-        self._is_nested = system.is_nested()
         self._token = system.restricted_token()
         self._port = Port(system)
         self._runs: dict[int, Run] = {}  # by launch
@@ -121,7 +120,7 @@ class WindowsLauncher:
         job = self._system.create_job()
         run = Run(self._system, job, launch, scratch)
         try:
-            wanted = settings(launch.spec, self._processors, is_nested=self._is_nested)
+            wanted = settings(launch.spec, self._processors)
             run.isolation = isolation(self._reachable, wanted, apply(self._system, job, wanted))
             self._port.follow(job, launch.launch_id)
             try:

@@ -14,8 +14,8 @@ from bldr_windows.win32 import Message, Win32
 TICK_S = 0.05
 """While something runs its owner is woken so often: messages of a job may be lost, and deadlines pass without any."""
 
-_CONTROL = 0
-"""The key of messages that this side posts itself."""
+_CONTROL = 2**64 - 1
+"""The key of messages that this side posts itself; launches count from 0."""
 
 
 class Port:
@@ -36,7 +36,7 @@ class Port:
         return self._reading.fileno()
 
     def follow(self, job: int, key: int) -> None:
-        """Hear of this job's processes under a key, which is not 0."""
+        """Hear of this job's processes under a key."""
         self._system.associate(job, self._port, key)
 
     def set_busy(self, is_busy: bool) -> None:

@@ -59,7 +59,6 @@ class Found(msgspec.Struct, frozen=True):
     limits: Isolation
     token: TokenFacts
     dies_with_job: bool
-    keeps_windows: bool
 
 
 def probe(name: str, system: Win32 | None) -> Probe:
@@ -93,9 +92,8 @@ def try_out(system: Win32) -> Found:
     job = system.create_job()
     token, process = 0, None
     try:
-        wanted = settings(_TRIED, os.cpu_count() or 1, is_nested=system.is_nested())
-        had = apply(system, job, wanted)
-        limits = isolation({}, wanted, had)
+        wanted = settings(_TRIED, os.cpu_count() or 1)
+        limits = isolation({}, wanted, apply(system, job, wanted))
         token = system.restricted_token()
         process = _start(system, token, job)
         if not system.is_in_job(process.handle, job):
@@ -110,7 +108,7 @@ def try_out(system: Win32) -> Found:
         dies = system.has_ended(process.handle, 5)
         if not dies:
             system.terminate(process.handle, 1)
-        return Found(limits, facts, dies, bool(had.ui))
+        return Found(limits, facts, dies)
     finally:
         for handle in (job, token, *((process.handle, process.thread) if process else ())):
             if handle:
@@ -141,8 +139,6 @@ def _notes(found: Found) -> tuple[str, ...]:
         notes.append("processes are counted by bldr: this system's jobs took no limit")
     if not found.dies_with_job:
         notes.append("processes outlive their job here: what runs when bldr is killed goes on")
-    if not found.keeps_windows:
-        notes.append("jobs restrict no use of the clipboard and of windows here")
     return tuple(notes)
 
 

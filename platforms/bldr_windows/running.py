@@ -27,7 +27,6 @@ class Run:
         self._verdict: Verdict | None = None
         self._is_killed = False
         self._most_processes = 1
-        self._cpu_s = 0.0
 
     @property
     def pid(self) -> int:
@@ -65,7 +64,9 @@ class Run:
         self._count(used)
         limits = self._launch.spec.resources
         passed_s = time.monotonic() - self._began_s
-        if limits.wall_time_s is not None and passed_s >= limits.wall_time_s:
+        # Who looks may be late: what has ended until then did so in time, for all that anybody knows.
+        is_late = limits.wall_time_s is not None and passed_s >= limits.wall_time_s and not self._has_ended(0)
+        if limits.wall_time_s is not None and is_late:
             self._judge(Verdict("wall-time", limits.wall_time_s, passed_s, "s"))
         if limits.cpu_time_s is not None and used.cpu_s >= limits.cpu_time_s:
             self._judge(Verdict("cpu", limits.cpu_time_s, used.cpu_s, "s"))

@@ -20,15 +20,11 @@ RATE_ENABLE = 0x1
 RATE_WEIGHT_BASED = 0x2
 RATE_HARD_CAP = 0x4
 
-UI_ALL = 0xFF
-"""Handles, clipboard, system parameters, display settings, global atoms, desktops, exiting Windows: all refused."""
+PAGE_BYTES = 4096
+"""The kernel keeps limits of memory in whole pages."""
 
-MSG_END_OF_JOB_TIME = 1
 MSG_ACTIVE_PROCESS_LIMIT = 3
-MSG_ACTIVE_PROCESS_ZERO = 4
 MSG_NEW_PROCESS = 6
-MSG_EXIT_PROCESS = 7
-MSG_ABNORMAL_EXIT_PROCESS = 8
 MSG_PROCESS_MEMORY_LIMIT = 9
 MSG_JOB_MEMORY_LIMIT = 10
 
@@ -120,10 +116,6 @@ class Win32(Protocol):
 
     def rate(self, job: int) -> Rate: ...
 
-    def set_ui(self, job: int, restrictions: int) -> None: ...
-
-    def ui(self, job: int) -> int: ...
-
     def accounting(self, job: int) -> Accounting: ...
 
     def programs(self, job: int) -> tuple[str, ...]:
@@ -132,9 +124,6 @@ class Win32(Protocol):
     def terminate_job(self, job: int, exit_code: int) -> None: ...
 
     def is_in_job(self, process: int, job: int) -> bool: ...
-
-    def is_nested(self) -> bool:
-        """Whether this process is in a job itself, so that jobs of its children are nested in that."""
 
     def assign(self, process: int, job: int) -> None: ...
 

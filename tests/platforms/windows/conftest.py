@@ -23,12 +23,11 @@ class RecordedWindows:
     A process that it starts runs until the test says that it has ended.
     """
 
-    def __init__(self, takes=("extended", "rate", "ui"), integrity=0x1000, privileges=(), elevated=False, nested=False):
+    def __init__(self, takes=("extended", "rate"), integrity=0x1000, privileges=(), elevated=False):
         self.calls = []
         self.takes = takes
-        self.nested = nested
         self.token = TokenFacts(integrity, privileges, elevated)
-        self.has = {"extended": Extended(), "rate": Rate(), "ui": 0}
+        self.has = {"extended": Extended(), "rate": Rate()}
         self.used = Accounting()
         self.handles = itertools.count(1000)
         self.open = set()
@@ -59,7 +58,11 @@ class RecordedWindows:
     def set_extended(self, job, limits):
         self._note("set_extended", limits)
         if "extended" in self.takes:
-            self.has["extended"] = limits
+            self.has["extended"] = msgspec.structs.replace(
+                limits,
+                process_memory_bytes=limits.process_memory_bytes & ~0xFFF,  # the kernel counts pages
+                job_memory_bytes=limits.job_memory_bytes & ~0xFFF,
+            )
 
     def extended(self, job):
         return self.has["extended"]
@@ -71,14 +74,6 @@ class RecordedWindows:
 
     def rate(self, job):
         return self.has["rate"]
-
-    def set_ui(self, job, restrictions):
-        self._note("set_ui", restrictions)
-        if "ui" in self.takes:
-            self.has["ui"] = restrictions
-
-    def ui(self, job):
-        return self.has["ui"]
 
     def accounting(self, job):
         return self.used
@@ -93,9 +88,6 @@ class RecordedWindows:
 
     def is_in_job(self, process, job):
         return True
-
-    def is_nested(self):
-        return self.nested
 
     def assign(self, process, job):
         self._note("assign", process, job)

@@ -24,16 +24,10 @@ def test_every_limit_is_in_the_structures():
         job_memory_bytes=1 << 30,
     )
     assert asked.rate == Rate(win32.RATE_ENABLE | win32.RATE_HARD_CAP, 2500)
-    assert asked.ui == 0xFF
-
-
-def test_a_nested_job_has_no_restrictions_of_windows():
-    """With them no process could be put into it."""
-    assert settings(SandboxSpec(resources=ALL), 2, is_nested=True) == Settings(wanted().extended, wanted().rate, 0)
 
 
 def test_nothing_is_limited_that_has_no_limit():
-    assert wanted(ResourceLimits()) == Settings(Extended(flags=0x2000 | 0x400), Rate(), 0xFF)
+    assert wanted(ResourceLimits()) == Settings(Extended(flags=0x2000 | 0x400), Rate())
 
 
 def test_no_limit_allows_to_break_away():
@@ -68,7 +62,7 @@ def test_the_console_s_host_does_not_count():
 def test_what_was_set_is_read_back(recorded):
     system = recorded()
     assert apply(system, 1, wanted()) == wanted()
-    assert [name for name, *_ in system.calls] == ["set_extended", "set_ui", "set_rate"]
+    assert [name for name, *_ in system.calls] == ["set_extended", "set_rate"]
 
 
 def test_without_a_share_no_rate_is_set(recorded):
@@ -79,8 +73,8 @@ def test_without_a_share_no_rate_is_set(recorded):
 
 def test_what_is_refused_keeps_nothing_else_from_being_set(recorded):
     system = recorded()
-    system.refusals = {"set_extended": OSError(5, "no"), "set_ui": OSError(5, "no")}
-    assert apply(system, 1, wanted()) == Settings(Extended(), wanted().rate, 0)
+    system.refusals = {"set_extended": OSError(5, "no")}
+    assert apply(system, 1, wanted()) == Settings(Extended(), wanted().rate)
 
 
 def test_a_limit_is_reached_where_the_job_says_that_it_has_it(recorded):
@@ -100,8 +94,15 @@ def test_a_limit_that_did_not_take_is_not_reached_whatever_the_probe_said(record
 
 
 def test_a_limit_that_took_another_value_is_not_reached():
-    had = Settings(Extended(flags=wanted().extended.flags, job_memory_bytes=1 << 31), Rate(5, 1), 0xFF)
+    had = Settings(Extended(flags=wanted().extended.flags, job_memory_bytes=1 << 31), Rate(5, 1))
     assert isolation({}, wanted(), had) == {"processes": Level.SUPERVISED}
+
+
+@pytest.mark.parametrize("memory_bytes", [2_000_000_000, 2_000_000_001, 1 << 30, 4096])
+def test_memory_is_limited_in_pages_and_the_limit_counts_as_taken(recorded, memory_bytes):
+    asked = wanted(ResourceLimits(memory_bytes=memory_bytes))
+    assert memory_bytes - 4096 < asked.extended.job_memory_bytes <= memory_bytes
+    assert isolation({}, asked, apply(recorded(), 1, asked)) == {"memory": Level.KERNEL}
 
 
 def test_what_is_not_asked_for_is_as_the_probe_found_it(recorded):

@@ -150,6 +150,21 @@ def test_wall_time_ends_it_with_a_verdict(launcher, system, launch):
     assert (ended.verdict.limit, ended.verdict.value) == ("wall-time", 0.05)
 
 
+def test_what_has_ended_is_not_judged_for_its_time_by_who_looks_late(launcher, system, launch):
+    launcher.start(launch(limits=ResourceLimits(wall_time_s=0.001)))
+    time.sleep(0.01)  # the loop is busy elsewhere
+    system.end(0)
+    (ended,) = wait(launcher)
+    assert (ended.exit_code, ended.verdict) == (0, None)
+
+
+def test_messages_of_a_launch_whose_number_is_0_are_heard(launcher, system, launch):
+    launcher.start(launch(launch_id=0))
+    system.said.append(Message(win32.MSG_JOB_MEMORY_LIMIT, 0, 4711))
+    (ended,) = wait(launcher)
+    assert (ended.launch_id, ended.verdict.limit) == (0, "memory")
+
+
 def test_what_a_command_leaves_behind_is_ended_before_it_counts_as_ended(launcher, system, launch):
     launcher.start(launch())
     system.end(3, Accounting(active=2))

@@ -23,6 +23,9 @@ time.sleep(600)
 """
 
 
+SMILES = (("FACE", "a \U0001f600 b"), ("LAST", "\U0001f600" * 9))
+
+
 def wait_for(path):
     until_s = time.monotonic() + 60
     while not os.path.exists(path):
@@ -74,6 +77,11 @@ def test_the_environment_is_the_spec_s_and_what_windows_needs(box, monkeypatch):
     expected |= {"PROCESSOR_ARCHITECTURE", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "TMP", "USERPROFILE", "WINDIR"}
     assert seen == expected, err
     assert values.startswith("a b " + box.root)
+
+
+def test_a_value_may_have_any_character(box):
+    _, out, err = box.run("import os; print(ascii(os.environ['FACE']), ascii(os.environ['LAST']))", env=SMILES)
+    assert out == ascii(SMILES[0][1]) + " " + ascii(SMILES[1][1]) + "\n", err
 
 
 def test_the_tree_is_where_the_command_starts(box):
@@ -198,7 +206,6 @@ while not exits:
     select.select([launcher.fileno()], [], [], 1)
     exits = launcher.reap()
 launcher.close()
-assert launcher._is_nested
 sys.exit(exits[0].exit_code)
 """
     command = [sys.executable, "-c", program, str(tmp_path)]

@@ -44,14 +44,6 @@ def test_what_everybody_has_is_nothing_kept(recorded):
     assert "privileges" in probe("windows", recorded(privileges=("SeChangeNotifyPrivilege",))).isolation
 
 
-def test_inside_of_another_job_windows_are_not_kept_and_it_says_so(recorded):
-    system = recorded(nested=True)
-    found = probe("windows", system)
-    assert system.named("set_ui") == [[0]]
-    assert found.notes[-1] == "jobs restrict no use of the clipboard and of windows here"
-    assert found.isolation == probe("windows", recorded()).isolation
-
-
 def test_every_shortfall_has_a_reason_and_a_remedy(recorded):
     found = probe("windows", recorded())
     missing = {name for name in (*GUARANTEES, *LIMITS) if name not in found.isolation}
