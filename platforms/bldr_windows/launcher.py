@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Sequence
 
 from bldr.api import Exit, Isolation, Launch, SetupFailure, Started, Usage
@@ -103,8 +102,12 @@ class WindowsLauncher:
     def _prepare(self, launch: Launch, scratch: dict[str, str]) -> None:
         """The tree and the temporary directories, which programs of low integrity may write to."""
         above = launch.tree.work if launch.tree else self._root
-        for temp in launch.spec.temps:
-            scratch[temp.path] = tempfile.mkdtemp(prefix="tmp-", dir=above)
+        for number, temp in enumerate(launch.spec.temps):
+            # Not by tempfile, whose directories let in their owner alone: for an elevated user that is a group that
+            # the action's token is not in.
+            place = os.path.join(above, f"tmp-{os.getpid()}-{launch.launch_id}-{number}")
+            os.mkdir(place)
+            scratch[temp.path] = place
         for path in (*scratch.values(), *([launch.tree.upper] if launch.tree else [])):
             with contextlib.suppress(OSError):  # where there are no labels, nothing is kept out by one
                 self._system.label_low(path)
