@@ -1,7 +1,6 @@
 """What Seatbelt and the processes around it give, and why nothing else: pure."""
 
 from bldr.api import GUARANTEES, LIMITS, Isolation, Level, SandboxSpec, Shortfall
-from bldr_unmounted.supervision import processes_at_most
 
 _REACHED: Isolation = {
     "fs-read": Level.KERNEL,
@@ -10,29 +9,28 @@ _REACHED: Isolation = {
     "env": Level.SUPERVISED,
     "devices": Level.KERNEL,
     "privileges": Level.KERNEL,
-    "wall-time": Level.SUPERVISED,
 }
-_LIMITS: Isolation = {
-    "memory": Level.SUPERVISED,
-    "cpu": Level.SUPERVISED,
-    "processes": Level.SUPERVISED,
-    "file-size": Level.KERNEL,
-}
+_LIMITS: Isolation = {"file-size": Level.KERNEL}
 PROMISED: Isolation = _REACHED | _LIMITS
 """The most that a Mac gives: to an ordinary user."""
 _LINUX = "build on Linux where this is needed"
 _WHY = {
     "paths": "macOS mounts nothing for one process, so that the tree stands at a path of the host's",
-    "pids": "macOS has no process namespaces: an action sees the host's processes, and one of its own that leaves its "
-    "session and hides its environment may outlive it",
+    "pids": "macOS has no process namespaces: an action sees the host's processes",
     "ipc": "the names of POSIX shared memory and semaphores are the whole user's",
     "hostname": "the host's name is the action's too",
     "users": "an action runs as the caller",
+    "wall-time": "an action is ended in time, with all that is in its session or descends from it; what leaves both may "
+    "outlive it",
     "syscalls": "Seatbelt decides on files, services and sockets, not on system calls",
 }
 _ROOT = Shortfall("privileges", "bldr runs as root, and what it starts does too", "run bldr as an ordinary user")
 _LOOPBACK = Shortfall("network", "the loopback is the machine's own", "use the sandbox without it")
+_LOOKED_AT = (
+    "what is in an action's session or descends from it is counted and ended; a process that leaves both is not"
+)
 _WHY_LIMIT = {
+    **dict.fromkeys(("memory", "cpu", "processes"), _LOOKED_AT),
     "output": "what an action writes is looked at when it has ended",
     "disk": "what an action writes is looked at when it has ended",
     "log": "what an action prints is looked at when it has ended",
@@ -60,7 +58,8 @@ def reached(spec: SandboxSpec, *, is_root: bool, loopback: bool) -> Isolation:
     isolation, _ = promised(is_root=is_root, loopback=loopback)
     if spec.network.host or spec.network.hosts:
         isolation.pop("network", None)
+    if spec.devices:
+        isolation.pop("devices", None)
     bounds = spec.resources.by_name()
     bounds |= {"file-size": 0} if spec.resources.file_bytes or spec.resources.disk_bytes else {}
-    bounds |= {"processes": 0} if processes_at_most(spec) is not None else {}
     return {name: level for name, level in isolation.items() if name not in LIMITS or name in bounds}

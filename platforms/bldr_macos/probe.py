@@ -6,7 +6,8 @@ import tempfile
 from typing import NamedTuple
 
 from bldr_macos.host import Host
-from bldr_macos.profile import Permission, Place, make_profile
+from bldr_macos.permission import place
+from bldr_macos.profile import Permission, make_profile
 
 _TIMEOUT_S = 30
 _TRUE = "/usr/bin/true"
@@ -40,9 +41,9 @@ def try_seatbelt(program: str, host: Host) -> Refusal | None:
 
 def _try_profiles(program: str, host: Host, path: str) -> Refusal | None:
     """The same program reads a file that its profile names, and not one that it does not."""
-    programs = tuple(_place(host, name) for name in (_TRUE, _CAT))
+    programs = tuple(place(host, name) for name in (_TRUE, _CAT))
     closed = Permission(reads=programs)
-    answer = _run(program, make_profile(Permission(reads=(*programs, _place(host, path)))), _CAT, path)
+    answer = _run(program, make_profile(Permission(reads=(*programs, place(host, path)))), _CAT, path)
     if answer.returncode or answer.stdout != _WORDS:
         command = f"{program} -p PROFILE {_CAT}"
         return Refusal(f"a program does not start under a profile that denies by default: {_said(answer)}",
@@ -53,11 +54,6 @@ def _try_profiles(program: str, host: Host, path: str) -> Refusal | None:
     if _run(program, make_profile(closed), _TRUE).returncode:
         return Refusal("programs fail under a profile that denies by default", _REPORT)
     return None
-
-
-def _place(host: Host, path: str) -> Place:
-    resolved = host.resolve(path)
-    return Place(tuple(dict.fromkeys((path, resolved.path))), resolved.links)
 
 
 def _run(program: str, profile: str, *argv: str) -> "subprocess.CompletedProcess[str]":

@@ -1,6 +1,7 @@
 """What the plain platform can give: a clean environment and an end in time, on any POSIX system."""
 
 import os
+import sys
 from typing import TYPE_CHECKING, Literal
 
 from bldr.api import GUARANTEES, LIMITS, Isolation, IsolationError, Launch, Launcher, Level, Probe, Shortfall
@@ -15,6 +16,7 @@ _REMEDY = "use a Linux host with user namespaces"
 _WHY_LIMIT = "the plain sandbox can bound single processes at most, not an action as a whole"
 _WHY_NO_END = "without a /proc, processes that leave their group are not found when an action ends"
 _REMEDY_NO_END = "mount it: `mount -t proc proc /proc`"
+_WHY_DAEMONS = "macOS has no process namespaces: a process that leaves its session is not found when its action ends"
 _WHY_NOT_SUPPORTED = "the plain sandbox needs the process groups of a POSIX system"
 
 
@@ -31,7 +33,8 @@ class PlainSandbox:
         reached = _reached()
         missing = _shortfalls(tuple(name for name in GUARANTEES if name not in REACHED), _WHY)
         if reached != REACHED:
-            missing += (Shortfall("wall-time", _WHY_NO_END, _REMEDY_NO_END),)
+            found = (_WHY_DAEMONS, _REMEDY) if sys.platform == "darwin" else (_WHY_NO_END, _REMEDY_NO_END)
+            missing += (Shortfall("wall-time", *found),)
         return Probe(self.name, True, reached, missing + _shortfalls(LIMITS, _WHY_LIMIT))
 
     def open(self, root: str, *, map_caller: bool = False, outlives: bool = False) -> Launcher:  # noqa: ARG002
@@ -60,9 +63,9 @@ class Unconfined:
 
 
 def _reached() -> Isolation:
-    from bldr_unmounted.process import sees_processes  # its imports exist on POSIX systems only
+    from bldr_unmounted.process import finds_daemons  # its imports exist on POSIX systems only
 
-    return {name: level for name, level in REACHED.items() if name != "wall-time" or sees_processes()}
+    return {name: level for name, level in REACHED.items() if name != "wall-time" or finds_daemons()}
 
 
 def _shortfalls(names: tuple[str, ...], why: str) -> tuple[Shortfall, ...]:

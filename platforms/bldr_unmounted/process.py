@@ -109,6 +109,12 @@ def sees_processes() -> bool:
     return sys.platform != "linux" or os.path.exists("/proc/self/stat")
 
 
+def finds_daemons() -> bool:
+    """Whether what left its session is found by its environment. Of programs that belong to the system, macOS shows
+    that to nobody."""
+    return sys.platform != "darwin" and sees_processes()
+
+
 def end_all(leader: int, mark: tuple[str, str] | None, started_s: float) -> None:
     """Kill every process of the leader's session and every one that carries the mark, until none is left alive.
 

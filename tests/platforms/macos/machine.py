@@ -65,8 +65,8 @@ class MadeUpHost:
             return ("",)
         return [file[len(directory) + 1 :] for file in self._files if file.startswith(f"{directory}/")]
 
-    def is_file(self, path: str) -> bool:
-        return path in self._files or self._mac.resolve(path)[0] in self._files
+    def is_copy(self, path: str, source: str) -> bool:
+        return source in self._files and (path in self._files or self._mac.resolve(path)[0] in self._files)
 
     def user_directories(self) -> tuple[str, ...]:
         return USER_DIRECTORIES

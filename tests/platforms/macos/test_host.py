@@ -1,5 +1,6 @@
 """What is asked of the machine: links, one after the other, and volumes that do not tell upper from lower case."""
 
+import fcntl
 import os
 import sys
 
@@ -48,6 +49,42 @@ def test_files_are_listed_and_links_by_which_scripts_name_their_interpreter(here
     assert RealHost().files_below(f"{here}/top") == ["file", "link", "sub/other"]
     assert RealHost().files_below(f"{here}/top/file") == ("",)
     assert RealHost().files_below(f"{here}/none") == ()
+
+
+def test_files_are_compared_by_what_they_hold(here):
+    for name, content in {"a": b"one", "b": b"one", "c": b"two"}.items():
+        with open(f"{here}/{name}", "wb") as file:
+            file.write(content)
+    os.symlink("b", f"{here}/link")
+    os.symlink("none", f"{here}/nowhere")
+    found = {name: RealHost().is_copy(f"{here}/{name}", f"{here}/a") for name in ("b", "c", "link", "nowhere", "d", "")}
+    assert found == {"b": True, "link": True, "c": False, "nowhere": False, "d": False, "": False}
+    assert not RealHost().is_copy(f"{here}/a", f"{here}/nowhere")
+
+
+def test_names_are_spelled_as_the_volume_spells_them(here, monkeypatch):
+    monkeypatch.setattr(fcntl, "F_GETPATH", 50, raising=False)
+    names = {f"{here}/out": f"{here}/OUT", f"{here}/linked": f"{here}/another"}
+
+    opened, os_open = {}, os.open
+
+    def remember(path, flags):
+        descriptor = os_open(path, flags)
+        opened[descriptor] = path
+        return descriptor
+
+    def get_path(descriptor, number, buffer):
+        path = opened[descriptor]
+        return names.get(path, path).encode().ljust(len(buffer), b"\0")
+
+    monkeypatch.setattr(os, "open", remember)
+    monkeypatch.setattr(fcntl, "fcntl", get_path)
+    os.mkdir(f"{here}/out")
+    open(f"{here}/linked", "w").close()
+    assert RealHost().resolve(f"{here}/out/none/x").path == f"{here}/OUT/none/x"
+    assert RealHost().resolve(f"{here}/out").path == f"{here}/OUT"
+    assert RealHost().resolve(f"{here}/linked").path == f"{here}/linked", "a file may have several names"
+    assert RealHost().resolve("/").path == "/"
 
 
 def test_a_volume_is_asked_about_case(here, monkeypatch):

@@ -29,7 +29,7 @@ class Mac:
 
     def __init__(self, links=(), files=()):
         self._links = {"/tmp": "/private/tmp", "/var": "/private/var", "/etc": "/private/etc", **dict(links)}
-        self._files = set(files)
+        self._files = dict.fromkeys(files, b"") if not isinstance(files, dict) else files
         self.asked = 0
 
     def resolve(self, path):
@@ -43,8 +43,8 @@ class Mac:
         self.asked += 1
         return sorted(path[len(directory) + 1 :] for path in self._files if path.startswith(f"{directory}/"))
 
-    def is_file(self, path):
-        return path in self._files
+    def is_copy(self, path, source):
+        return path in self._files and self._files[path] == self._files.get(source)
 
     def user_directories(self):
         return ("/private/var/folders/zz/abc/T",)
@@ -139,6 +139,43 @@ def test_scripts_find_what_runs_them_under_the_names_that_they_know():
     assert host.asked == 1, "what a staged directory holds does not change"
 
 
+def test_the_machine_s_own_file_of_an_input_s_name_is_shown_only_where_it_is_the_same():
+    files = {"/fake/home/a": b"same", "/Users/me/a": b"same", "/fake/home/b": b"input", "/Users/me/b": b"secret"}
+    spec = {"inputs": (Input("/Users/me", "/fake/home"), Input("/Users/me/c", "/fake/home/c"))}
+    permission, _ = permissions(Mac(files=files)).permission(launch(**spec), NO_SCRATCH)
+    profile = Profile(make_profile(permission))
+    asked = [f"file-read-data {path}" for path in ("/fake/home/b", "/Users/me/a", "/Users/me/b", "/Users/me/c")]
+    assert [profile.answer(question).action for question in asked] == ["allow", "allow", "deny", "deny"]
+
+
+def test_links_between_own_paths_are_seen():
+    host = Mac(links={"/cache": "/mid/c", "/mid": "/real"})
+    tree = staged(1, "/cache")
+    permission, values = permissions(host, root="/cache").permission(launch(tree), NO_SCRATCH)
+    profile = Profile(make_profile(permission), values)
+    asked = [f"file-read-metadata {path}" for path in ("/cache", "/mid", "/real", "/real/c", "/real/c/staging/p/1")]
+    assert [profile.answer(question).action for question in asked] == ["allow"] * 5
+    assert values["TREE"] == "/real/c/staging/p/1/upper"
+
+
+def test_directories_between_what_is_written_and_what_is_not_stay_where_they_are():
+    tree = staged(1)
+    spec = {
+        "inputs": (Input("/build/x/y/kept", f"{tree.upper}/x/y/kept"), Input("/tmp/out/a/b")),
+        "outputs": (Output("/tmp/out"),),
+    }
+    permission, values = permissions().permission(launch(tree, **spec), NO_SCRATCH)
+    profile = Profile(make_profile(permission), values)
+    for path in (f"{tree.upper}/x", f"{tree.upper}/x/y", "/private/tmp/out/a"):
+        for operation in ("file-write-unlink", "file-write-create"):
+            assert profile.answer(f"{operation} {path}").action == "deny", (operation, path)
+    assert profile.answer("file-write-unlink /private/tmp/out").action == "deny"
+    for path in ("/private/tmp/out/other", f"{tree.upper}/other", f"{tree.upper}/x/other"):
+        assert profile.answer(f"file-write-unlink {path}").action == "allow", path
+    again = permissions().permission(launch(staged(2), outputs=spec["outputs"]), NO_SCRATCH)[0]
+    assert again.passages == ()
+
+
 def test_the_network_is_none_or_what_the_spec_says():
     def network(policy, **more):
         return permissions(**more).permission(launch(network=policy), NO_SCRATCH)[0].network
@@ -157,6 +194,7 @@ def test_the_network_is_none_or_what_the_spec_says():
         ({"filters": (b"12345678",)}, "seccomp"),
         ({"process": ProcessPolicy(as_pid_1=True)}, "first process"),
         ({"sysfs": True}, "/sys"),
+        ({"env": (("DYLD_INSERT_LIBRARIES", "/build/x.dylib"),)}, "DYLD_INSERT_LIBRARIES reaches no command"),
         ({"devices": ("/etc/passwd",)}, "/etc/passwd"),
         ({"devices": ("/dev/../etc",)}, "/dev/../etc"),
     ],
@@ -196,3 +234,13 @@ def test_names_are_one_as_the_file_system_takes_them(pair):
 
 def test_the_same_path_twice_is_no_clash():
     refuse_clashes(["/a", "/a", "/a/b", "/b"])
+
+
+@pytest.mark.parametrize(
+    "inputs", [(Input("/w/OUT/fixed"),), (Input("/w/fixed", "/w/OUT/fixed"),), (Input("/x", "/mine/fixed"),)]
+)
+def test_directories_that_differ_by_case_only_are_refused_where_they_are_on_the_host(inputs):
+    made = permissions(Mac(links={"/mine": "/w/OUT"}))
+    with pytest.raises(RefusedError) as refused:
+        made.permission(launch(inputs=inputs, outputs=(Output("/w/out"),)), NO_SCRATCH)
+    assert '"/w/OUT" and "/w/out" differ by case only' in refused.value.failure.message

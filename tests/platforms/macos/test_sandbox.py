@@ -11,7 +11,6 @@ from bldr.api import (
     IsolationError,
     Level,
     NetworkPolicy,
-    ProcessPolicy,
     ResourceLimits,
     SandboxSpec,
 )
@@ -73,8 +72,10 @@ def test_every_level_is_honest_and_every_shortfall_has_a_reason_and_a_remedy(is_
     assert ("privileges" in isolation) is not is_root
     assert ("network" in isolation) is not loopback
     assert {isolation.get(name) for name in ("paths", "pids", "ipc", "hostname", "users", "syscalls")} == {None}
+    # A process that leaves its session and its parent is found by nobody.
+    assert {isolation.get(name) for name in ("wall-time", "memory", "cpu", "processes")} == {None}
     assert {isolation[name] for name in ("fs-read", "fs-write", "devices", "file-size")} == {Level.KERNEL}
-    assert {isolation[name] for name in ("env", "wall-time", "memory", "processes", "cpu")} == {Level.SUPERVISED}
+    assert isolation["env"] == Level.SUPERVISED
 
 
 def test_a_launch_reaches_the_limits_that_it_has():
@@ -83,9 +84,13 @@ def test_a_launch_reaches_the_limits_that_it_has():
         return {name for name in found if name in LIMITS}
 
     assert limits() == set()
-    assert limits(resources=ResourceLimits(memory_bytes=1, cpu_time_s=1.0)) == {"memory", "cpu"}
+    assert limits(resources=ResourceLimits(memory_bytes=1, cpu_time_s=1.0)) == set()
     assert limits(resources=ResourceLimits(disk_bytes=1)) == {"file-size"}
-    assert limits(process=ProcessPolicy(max_children=1)) == {"processes"}
+
+
+def test_a_launch_that_is_given_devices_has_not_the_harmless_ones_alone():
+    assert "devices" not in reached(SandboxSpec(devices=("/dev/disk9",)), is_root=False, loopback=False)
+    assert reached(SandboxSpec(), is_root=False, loopback=False)["devices"] == Level.KERNEL
 
 
 def test_a_launch_that_may_use_the_network_does_not_reach_that_guarantee():

@@ -18,6 +18,7 @@ UNNOTICED = {
     SEE.format("'/Users/alice/data'"): "it is itself an input",
     SEE.format("'/Users/alice/data/out'"): "it is itself an output",
     SEE.format("(param 'ABOVE_4')"): "it is the tree, above an input that is in the tree",
+    SEE.format("(param 'ABOVE_5')"): "it is in the tree, above that input",
     f"{SHOW} of (subpath '/Users/alice/data/out/kept')": "an input in an output, which may be read anyway",
     f"{SHOW} of (subpath '{PLACES.sysroot}/toolchain')": "the same: the output surrounds the cache",
     f"{SHOW} of (subpath (param 'INPUT_0')) (subpath (param 'INPUT_1'))": "the same: tools, and an input in the tree",
