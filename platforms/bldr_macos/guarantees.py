@@ -20,8 +20,8 @@ _WHY = {
     "ipc": "the names of POSIX shared memory and semaphores are the whole user's",
     "hostname": "the host's name is the action's too",
     "users": "an action runs as the caller",
-    "wall-time": "an action is ended in time, with all that is in its session or descends from it; what leaves both may "
-    "outlive it",
+    "wall-time": "an action is ended in time, with all that is in its session or descends from it; what leaves both "
+    "may outlive it",
     "syscalls": "Seatbelt decides on files, services and sockets, not on system calls",
 }
 _ROOT = Shortfall("privileges", "bldr runs as root, and what it starts does too", "run bldr as an ordinary user")
