@@ -14,6 +14,8 @@ from bldr.store.digest import bytes_digest
 from bldr.store.store import open_store
 from bldr.system import os
 
+pytestmark = pytest.mark.posix("processes that are forked")
+
 CONTENTS = [b"%d " % number * (number * 50) for number in range(40)]
 
 

@@ -26,8 +26,8 @@ import time
 
 from prefix import CHECKOUT, PYTHON_FOLDER, UnableError, Wine, cache_directory, find_prefix, find_wine, lent_prefix
 
-PATHS = ("tests/platforms/windows", "tests/wine")
-LIMIT_S = 600
+PATHS = ("tests/platforms/windows", "tests/wine", "tests/system", "tests/load", "tests/graph", "tests/store")
+LIMIT_S = 1200
 PR_SET_PDEATHSIG = 1
 TIMED_OUT = 124
 
