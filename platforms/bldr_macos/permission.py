@@ -57,6 +57,7 @@ class Permissions:
             reads=_unique(reads),
             writes=_unique(writes),
             files=_unique(files),
+            listed=_listed(files),
             own_reads=tuple(own.reads),
             own_writes=tuple(own.writes),
             devices=_unique(place(self._host, path) for path in spec.devices),
@@ -201,6 +202,13 @@ def _local_port(host: str) -> str:
 
 def _refused(what: str, hint: str) -> RefusedError:
     return RefusedError(SetupFailure(f"the sandbox of macOS cannot do this: {what}", hint))
+
+
+def _listed(files: Iterable[Place]) -> tuple[str, ...]:
+    """The directories of files that programs look for by listing them (Python its modules, rustc its libraries), which
+    tells the names of other files there and nothing else. Programs are looked up by their names."""
+    directories = {os.path.dirname(name) for place in files for name in place.names if isinstance(name, str)}
+    return tuple(sorted(path for path in directories if os.path.basename(path) not in ("", "bin", "sbin")))
 
 
 def _in_tree(path: str, launch: Launch) -> bool:

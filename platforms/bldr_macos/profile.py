@@ -33,14 +33,15 @@ class Place(msgspec.Struct, frozen=True):
 class Permission(msgspec.Struct, frozen=True, kw_only=True):
     """What a profile is made of. Equal permissions make equal profiles.
 
-    `own_reads` and `own_writes` lie in directories of the launch alone and are parameters; `files` are single files;
-    `protected` is nobody's to change, whatever else is said. `passages` lie in what is written and lead to what is
-    not: who renames one of them gives what lies below it a name that no rule knows.
+    `own_reads` and `own_writes` lie in directories of the launch alone and are parameters; `files` are single files,
+    and `listed` directories of such; `protected` is nobody's to change, whatever else is said. `passages` lie in what
+    is written and lead to what is not: who renames one of them gives what lies below it a name that no rule knows.
     """
 
     reads: tuple[Place, ...] = ()
     writes: tuple[Place, ...] = ()
     files: tuple[Place, ...] = ()
+    listed: tuple[str, ...] = ()
     own_reads: tuple[Place, ...] = ()
     own_writes: tuple[Place, ...] = ()
     devices: tuple[Place, ...] = ()
@@ -70,6 +71,8 @@ def _rules(permission: Permission) -> Iterator[Form]:
     seen = (above for path in permission.user_directories for above in (*ancestors(path)[1:], path))
     yield from system.system_rules(tuple(seen))
     yield from rules("allow", system.SEE, _literals(_above((*places, *own))))
+    if permission.listed:
+        yield from rules("allow", ("file-read-data",), [*map(literal, permission.listed)])
     if permission.network == "host":
         yield from system.network_rules()
     elif permission.network != "none":
