@@ -52,6 +52,12 @@ def load(name: str, places: machine.Places) -> Table:
     staged = _filled(tool.pop("staged", ()), places)
     copies = [f"{places.sysroot}{path}" for path in staged]
     shown = [Line("allow", f"file-read-data {path}", "what is staged has two names") for path in (*staged, *copies)]
+    directories = {os.path.dirname(path) for path in staged} - {""}
+    shown += [
+        Line("allow", f"file-read-data|DIRECTORY {path}", "modules and libraries are found by listing")
+        for path in sorted(directories)
+        if os.path.basename(path) != "bin"
+    ]
     asked = [*_lines(own, places), *shown, *(_lines(every, places) if name != EVERY else ())]
     lines = {line.question: line for line in reversed(asked)}
     return Table(
