@@ -40,7 +40,7 @@ class Supervision:
         if self._deadline_s is None or now_s < self._deadline_s:
             return 0
         if self.verdict is not None:  # it was asked politely
-            self._deadline_s = None
+            self._next_sample_s = self._deadline_s = None
             return signal.SIGKILL
         self._deadline_s = now_s + self._limits.grace_s
         self.verdict = Verdict("wall-time", self._limits.wall_time_s or 0.0, now_s - self._began_s, "s")
@@ -72,13 +72,15 @@ class Supervision:
         limit_s, used_s = self._limits.cpu_time_s, usage.cpu_s or 0.0
         if self.verdict is not None or limit_s is None:
             return self.verdict
-        if not (number == signal.SIGXCPU or (number == signal.SIGKILL and used_s >= limit_s)):
+        is_killed = number == signal.SIGXCPU or (number == signal.SIGKILL and used_s >= limit_s)
+        if not is_killed and used_s <= limit_s:  # children that ended between two looks are counted here
             return None
         # The kernel counts in two ways: the one that sends the signal may be ahead of the one that is reported.
         return Verdict("cpu", limit_s, max(limit_s, used_s), "s")
 
     def _passes_a_limit(self, usage: Usage | None) -> bool:
-        if usage is None or self.verdict is not None:
+        """Also while the command has time to end by itself: the verdict stays that of the first limit."""
+        if usage is None:
             return False
         limits = self._limits
         for name, limit, used, unit in (
@@ -87,7 +89,7 @@ class Supervision:
             ("processes", self._processes, usage.processes, "processes"),
         ):
             if limit is not None and used is not None and used > limit:
-                self.verdict = Verdict(name, limit, used, unit)
+                self.verdict = self.verdict or Verdict(name, limit, used, unit)
                 return True
         return False
 

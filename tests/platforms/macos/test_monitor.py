@@ -1,7 +1,9 @@
 """What the processes of a launch use together, and the limits that are kept by looking at it."""
 
+import ctypes
 import os
 import select
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -11,7 +13,7 @@ import pytest
 
 from bldr.api import Launch, ProcessPolicy, ResourceLimits, SandboxSpec
 from bldr_macos import monitor
-from bldr_macos.monitor import TreeSampling, resident
+from bldr_macos.monitor import TreeSampling, darwin_children_s, resident
 from bldr_unmounted.launcher import UnmountedLauncher
 
 FAMILY = """
@@ -102,8 +104,10 @@ def test_those_that_left_the_session_are_searched_for_once_a_second(monkeypatch)
             assert taken.usage(leader.pid).processes == 4
             assert len(walks) == 2 * once > 0
         finally:
-            for process in [*known(psutil.Process(leader.pid), True), psutil.Process(leader.pid)]:
+            below = known(psutil.Process(leader.pid), True)
+            for process in [*below, psutil.Process(leader.pid)]:
                 process.kill()
+    psutil.wait_procs(below, timeout=30)
     assert taken.usage(leader.pid) is None
 
 
@@ -135,7 +139,26 @@ def test_too_many_processes_are_killed_with_a_verdict(run):
 
 
 def test_time_of_all_processes_counts_together(run):
-    code = "import os\nos.fork(); os.fork()\nwhile True: pass"
+    """None of the four uses so much that the kernel would end it."""
+    code = "import os, time\nos.fork(); os.fork()\nwhile time.process_time() < 0.4: pass\ntime.sleep(1000)"
     end = run(code, sampling=sampling(), resources=ResourceLimits(cpu_time_s=1.0))
-    assert end.verdict.limit == "cpu"
+    assert (end.verdict.limit, end.signal) == ("cpu", signal.SIGKILL)
     assert end.verdict.used >= 1.0
+
+
+def test_children_that_a_process_has_waited_for_are_counted_in_units_of_the_kernel_s_clock(monkeypatch):
+    class Library:
+        def __init__(self, path, use_errno):
+            assert (path, use_errno) == ("/usr/lib/libSystem.B.dylib", True)
+
+        def proc_pid_rusage(self, pid, flavor, usage):
+            usage._obj.child_user_time, usage._obj.child_system_time = 24_000_000, 12_000_000
+            return 0 if (pid, flavor) == (7, 2) else -1
+
+        def mach_timebase_info(self, unit):
+            unit._obj.numer, unit._obj.denom = 125, 3
+            return 0
+
+    monkeypatch.setattr(ctypes, "CDLL", Library)
+    assert darwin_children_s(7) == 1.5
+    assert darwin_children_s(8) == 0.0

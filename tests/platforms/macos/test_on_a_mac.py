@@ -46,16 +46,26 @@ def test_what_was_not_declared_is_neither_read_nor_written_nor_found(box, tmp_pa
 def test_inputs_are_not_changed_by_another_name(box, tmp_path):
     """Which of both names a rule for `file-link` is about is what public sources disagree on."""
     tree = box.tree()
-    ended = box.run("ln /usr/bin/true mine && echo linked; touch own && ln own other && echo own linked", tree=tree)
+    ended = box.run("ln /usr/bin/true mine && echo linked; touch own; ln own other && echo own linked", tree=tree)
     assert ended.out == ""
     assert not os.path.exists(f"{tree.upper}/mine")
+    assert os.path.exists(f"{tree.upper}/own"), "it could not write at all"
+
+
+def test_sockets_of_the_file_system_are_the_action_s_own(box):
+    tree = box.tree()
+    ended = box.run("nc -lU s & n=0; while [ ! -S s ] && [ $n -lt 50 ]; do sleep 0.1; n=$((n+1)); done; "
+                    "test -S s && echo bound; kill $!", tree=tree)  # fmt: skip
+    assert ended.out == "bound\n", ended
 
 
 def test_no_setuid_file_is_made_and_none_is_run(box):
     tree = box.tree()
     box.run("cp /usr/bin/true mine; chmod u+s mine", tree=tree)
     assert not os.stat(f"{tree.upper}/mine").st_mode & 0o4000
-    assert box.run("/usr/bin/su -c true").exit.exit_code != 0
+    assert os.path.exists(f"{tree.upper}/mine"), "it could not be copied at all"
+    assert box.run("/usr/bin/true").exit.exit_code == 0
+    assert box.run("/usr/bin/su -c true").exit.exit_code == 126, "the shell could start it"
 
 
 def test_nobody_is_reached(box):

@@ -78,6 +78,16 @@ def test_a_sample_above_a_limit_ends_it_at_once(clock, limits, sample, verdict):
     assert (found.limit, found.value, found.used, found.unit) == verdict
 
 
+def test_a_limit_that_is_passed_while_a_command_may_end_by_itself_ends_it_at_once(clock):
+    watched = watch(clock, Usage(memory_bytes=1), Usage(memory_bytes=1 << 40), wall_time_s=1.0, grace_s=600.0,
+                    memory_bytes=100)  # fmt: skip
+    clock.now_s = 102
+    assert watched.look(1) == signal.SIGTERM
+    clock.now_s = 104
+    assert (watched.look(1), watched.due_s) == (signal.SIGKILL, None)
+    assert watched.verdict_of(signal.SIGKILL, Usage()).limit == "wall-time", "what it passed first"
+
+
 def test_a_command_that_is_gone_has_no_sample(clock):
     watched = watch(clock, None, memory_bytes=1)
     clock.now_s = 102
@@ -101,7 +111,8 @@ def test_the_kernel_s_signal_for_processor_time_is_a_verdict(clock):
     assert watched.verdict_of(signal.SIGXCPU, Usage(cpu_s=1.9)).used == 2.0
     assert watched.verdict_of(signal.SIGKILL, Usage(cpu_s=2.1)).limit == "cpu"
     assert watched.verdict_of(signal.SIGKILL, Usage(cpu_s=0.1)) is None
-    assert watched.verdict_of(0, Usage(cpu_s=5.0)) is None
+    assert watched.verdict_of(0, Usage(cpu_s=2.0)) is None
+    assert watched.verdict_of(0, Usage(cpu_s=5.0)).used == 5.0, "what ended between two looks counts in the end"
 
 
 @pytest.mark.parametrize(
