@@ -46,7 +46,7 @@ class MacosSandbox:
         return PROMISED
 
     def probe(self) -> Probe:
-        """Start three small programs under profiles; the answer is kept."""
+        """Start small programs under profiles; the answer is kept."""
         if self._probed is None:
             self._probed = self._try()
         return self._probed

@@ -1,6 +1,7 @@
 """The probe tries: programs that pretend to be `sandbox-exec` are found out, each with its reason and what to do."""
 
 import os
+import sys
 
 import pytest
 
@@ -8,8 +9,19 @@ from bldr.api import GUARANTEES
 from bldr_macos.probe import try_seatbelt
 from bldr_macos.sandbox import MacosSandbox
 
-HEAD = "#!/bin/sh\n# -p PROFILE -- COMMAND\nprofile=$2; shift 3\n"
-DENIES = 'case $profile in *"(allow default)"*|*bldr-probe*) exec "$@";; esac\n'
+HEAD = """#!/bin/sh
+# -p PROFILE [-D NAME=VALUE] -- COMMAND
+profile=$2; shift 2; own=
+while [ "$1" != -- ]; do own=${2#OWN=}; shift 2; done
+shift
+"""
+DENIES = 'case $profile in *"(allow default)"*|*bldr-probe*/words*) exec "$@";; esac\n'
+
+
+READS = 'case $1 in */cat) echo "cat: Operation not permitted" >&2; exit 1;; esac\n'
+WRITES = 'case "$1 $2" in */touch*/own/inside) [ "${2%/inside}" = "$own" ] || exit 1;; */touch*) exit 1;; esac\n'
+CONNECTS = "case $1 in */nc) exit 1;; esac\n"
+RUNS = 'exec "$@"\n'
 
 
 class Plain:
@@ -19,6 +31,11 @@ class Plain:
         from bldr_macos.host import Resolved
 
         return Resolved(path)
+
+
+CONNECT = f"""case $1 in */nc) {sys.executable} -c 'import socket, sys
+socket.create_connection((sys.argv[1], int(sys.argv[2])))' $3 $4; exit 1;; esac
+"""
 
 
 @pytest.fixture
@@ -33,7 +50,7 @@ def fake(tmp_path):
 
 
 def test_one_that_enforces_is_believed(fake):
-    program = fake(DENIES + 'case $1 in */cat) echo "cat: Operation not permitted" >&2; exit 1;; esac\nexec "$@"\n')
+    program = fake(DENIES + READS + WRITES + CONNECTS + RUNS)
     assert try_seatbelt(program, Plain()) is None
     probe = MacosSandbox(program, "darwin", host=Plain()).probe()
     assert (probe.supported, probe.foreign) == (True, False)
@@ -52,6 +69,10 @@ def test_one_that_enforces_is_believed(fake):
             'case $profile in *"(allow default)"*) exec "$@";; esac; echo abort >&2; exit 134\n',
             "a program does not start under a profile that denies by default: abort",
         ),
+        (DENIES + READS + CONNECTS + RUNS, "a file was made where it lets nobody write"),
+        (DENIES + READS + "own=\n" + WRITES + CONNECTS + RUNS, "cannot write where its profile lets it"),
+        (DENIES + READS + WRITES + "case $1 in */nc) exit 0;; esac\n" + RUNS, "the loopback was reached"),
+        (DENIES + READS + WRITES + CONNECT + RUNS, "the loopback was reached"),
         (DENIES + "exit 1\n", "programs fail under a profile that denies by default"),
         ('case $profile in *"(allow default)"*) exec "$@";; esac; echo other\n', "a program does not start"),
     ],
