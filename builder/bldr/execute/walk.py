@@ -1,7 +1,8 @@
 """Walks down a directory, however deep: `os.walk` recurses before Python 3.12."""
 
-import os
 from collections.abc import Iterator
+
+from bldr.system import os
 
 
 def walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:

@@ -1,8 +1,9 @@
 """What lies in the directories of a source tree: listed once each, lazily, never a `stat` per file."""
 
-import os
 from collections.abc import Collection, Iterator
 from enum import Enum
+
+from bldr.system import os
 
 NEVER_ENTERED = frozenset(
     ("bldr-out", ".git", ".hg", ".svn", ".jj", ".bzr", ".pijul", "_darcs", "CVS", ".sl", "__pycache__")

@@ -36,6 +36,10 @@ class Native(Protocol):
 
     def rename(self, source: str, destination: str) -> None: ...
 
+    def readlink(self, path: str) -> str: ...
+
+    def scandir(self, path: str) -> Any: ...
+
 
 class ByPath:
     """Stands in for those functions of `os` that differ; named and called as they are."""
@@ -109,10 +113,10 @@ class ByPath:
             os.link(source, destination)
 
     def symlink(self, src: Any, dst: Any, target_is_directory: bool = False, *, dir_fd: int | None = None) -> None:
-        os.symlink(src, self._place(dst, dir_fd), target_is_directory)
+        os.symlink(os.fsdecode(src).replace("/", os.sep), self._place(dst, dir_fd), target_is_directory)
 
     def readlink(self, path: Any, *, dir_fd: int | None = None) -> str:
-        return os.readlink(self._place(path, dir_fd))
+        return self._native.readlink(self._place(path, dir_fd))
 
     def access(
         self,
@@ -129,8 +133,8 @@ class ByPath:
     def listdir(self, path: Any = ".") -> list[str]:
         return os.listdir(self._place(path, None))
 
-    def scandir(self, path: Any = ".") -> "Iterator[os.DirEntry[str]]":
-        return os.scandir(self._place(path, None))
+    def scandir(self, path: Any = ".") -> Any:
+        return self._native.scandir(self._place(path, None))
 
     def truncate(self, path: Any, length: int) -> None:
         os.truncate(path, length)

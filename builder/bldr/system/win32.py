@@ -3,13 +3,18 @@
 Every file is opened so that others may rename and remove it meanwhile. "Removed" means that its name is free at once.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
 import stat
+import struct
 import time
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
+
+from bldr.system.reparse import Listing, as_posix, is_link, posix_target, stands_for_a_name
 
 O_DIRECTORY = 1 << 24
 O_NOFOLLOW = 1 << 25
@@ -22,21 +27,40 @@ EPOCH_100NS = 116444736000000000
 
 _GENERIC_READ, _GENERIC_WRITE, _APPEND, _SYNCHRONIZE = 0x80000000, 0x40000000, 0x4, 0x100000
 _READ_ATTRIBUTES, _WRITE_ATTRIBUTES = 0x80, 0x100
-_SHARE_NOTHING, _SHARE_ALL = 0, 7
+_SHARE_ALL = 7
 _DELETE = 0x10000
 _CREATE_NEW, _CREATE_ALWAYS, _OPEN_EXISTING, _OPEN_ALWAYS, _TRUNCATE_EXISTING = 1, 2, 3, 4, 5
 _BACKUP_SEMANTICS, _OPEN_REPARSE_POINT = 0x02000000, 0x00200000
 _READONLY, _DIRECTORY, _NORMAL, _REPARSE_POINT = 0x1, 0x10, 0x80, 0x400
 _REPLACE_EXISTING = 1
 _DISK = 1
-_BASIC_INFO = 0
+_BASIC_INFO, _TAG_INFO, _DISPOSITION_INFO_EX, _RENAME_INFO_EX = 0, 9, 21, 22
+_DELETE_AT_ONCE = 0x1 | 0x2 | 0x10
+"""FILE_DISPOSITION_DELETE, _POSIX_SEMANTICS and _IGNORE_READONLY_ATTRIBUTE."""
+_RENAME_AT_ONCE = 0x1 | 0x2 | 0x40
+"""FILE_RENAME_REPLACE_IF_EXISTS, _POSIX_SEMANTICS and _IGNORE_READONLY_ATTRIBUTE."""
+_UNKNOWN = (1, 50, 87, 120)
+"""What a file system or a Windows says that does not know the two (FAT, before 1809, Wine 8)."""
+_IN_THE_WAY = (5, 145, 183)
+"""What Windows says of a name that it does not replace: access denied, not empty, there already."""
 _ACCESS_DENIED, _SHARING_VIOLATION, _MORE_DATA = 5, 32, 234
 _LONGEST = 1 << 16
 _DELETE_PENDING, _STATUS_DELETE_PENDING = 303, 0xC0000056
 _AS_IT_IS: int = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
+_LINK = _BACKUP_SEMANTICS | _OPEN_REPARSE_POINT
+"""Opens a directory too, and a link rather than what it leads to."""
+_NO_ATTRIBUTES = 0xFFFFFFFF
 _INVALID = ctypes.c_void_p(-1).value
 _PAUSES_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 """What another process holds open for a moment (a virus scanner, an indexer) is tried again."""
+
+T = TypeVar("T")
+
+
+class TagInfo(ctypes.Structure):
+    """FILE_ATTRIBUTE_TAG_INFO."""
+
+    _fields_ = [("attributes", ctypes.c_uint32), ("tag", ctypes.c_uint32)]
 
 
 class BasicInfo(ctypes.Structure):
@@ -79,10 +103,13 @@ class Win32:
 
     def path_of(self, descriptor: int) -> str:
         """Where the file of a descriptor is now. Raises OSError."""
+        return self._final_path(self._msvcrt.get_osfhandle(descriptor))
+
+    def _final_path(self, handle: int) -> str:
         size = 512
         while True:
             buffer = ctypes.create_unicode_buffer(size)
-            length = self._kernel.GetFinalPathNameByHandleW(self._msvcrt.get_osfhandle(descriptor), buffer, size, 0)
+            length = self._kernel.GetFinalPathNameByHandleW(handle, buffer, size, 0)
             if 0 < length < size:
                 return buffer.value
             if not length and (ctypes.get_last_error() != _MORE_DATA or size > _LONGEST):  # type: ignore[attr-defined, unused-ignore]
@@ -102,10 +129,13 @@ class Win32:
         else:
             disposition = _TRUNCATE_EXISTING if flags & os.O_TRUNC else _OPEN_EXISTING
         attributes = _NORMAL if mode & 0o200 or not flags & os.O_CREAT else _READONLY
-        attributes |= _BACKUP_SEMANTICS | (_OPEN_REPARSE_POINT if flags & O_NOFOLLOW else 0)
+        # who makes a file that must not be there does not make it where a dangling link leads
+        made = disposition == _CREATE_NEW
+        attributes |= _BACKUP_SEMANTICS | (_OPEN_REPARSE_POINT if flags & O_NOFOLLOW or made else 0)
         handle = self._create(path, access, disposition, attributes)
         try:
-            self._check_kind(handle, path, flags, bool(writing))
+            if self._check_kind(handle, path, flags, bool(writing)) and flags & O_NOFOLLOW:
+                handle = self._followed(handle, path, access, attributes & ~_OPEN_REPARSE_POINT)
             kept = flags & (os.O_RDONLY | os.O_WRONLY | os.O_RDWR | os.O_APPEND)
             descriptor: int = self._msvcrt.open_osfhandle(handle, kept | _AS_IT_IS)
         except OSError:
@@ -114,30 +144,63 @@ class Win32:
         return descriptor
 
     def _create(self, path: str, access: int, disposition: int, attributes: int) -> int:
-        for pause_s in (*_PAUSES_S, 0):
-            handle: int = self._kernel.CreateFileW(path, access, _SHARE_ALL, None, disposition, attributes, None)
-            if handle != _INVALID:
-                return handle
-            error = self._error(path)
-            if not self._is_passing(error) or not pause_s:
-                break
-            time.sleep(pause_s)
-        if isinstance(error, PermissionError) and access & _GENERIC_WRITE and os.path.isdir(path):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        raise error
+        try:
+            return self._retried(
+                lambda: self._create_once(path, access, disposition, attributes), (_SHARING_VIOLATION,)
+            )
+        except PermissionError:
+            if access & _GENERIC_WRITE and os.path.isdir(path):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path) from None
+            raise
 
-    def _check_kind(self, handle: int, path: str, flags: int, writing: bool) -> None:
+    def _create_once(self, path: str, access: int, disposition: int, attributes: int) -> int:
+        handle: int = self._kernel.CreateFileW(path, access, _SHARE_ALL, None, disposition, attributes, None)
+        if handle == _INVALID:
+            raise self._error(path)
+        return handle
+
+    def _retried(self, do: Callable[[], T], passing: tuple[int, ...] = (_SHARING_VIOLATION, _ACCESS_DENIED)) -> T:
+        """What fails of somebody who has it open for a moment is done again, for about a second."""
+        for pause_s in _PAUSES_S:
+            try:
+                return do()
+            except PermissionError as error:
+                if getattr(error, "winerror", 0) not in passing:
+                    raise
+            time.sleep(pause_s)
+        return do()
+
+    def _check_kind(self, handle: int, path: str, flags: int, writing: bool) -> bool:
+        """Raise what POSIX would. Whether it is a reparse point that leads nowhere else."""
         if self._kernel.GetFileType(handle) != _DISK:  # a device, a pipe
             if flags & O_DIRECTORY:
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-            return
+            return False
         attributes = self._basic(handle).attributes
-        if flags & O_NOFOLLOW and attributes & _REPARSE_POINT:
+        if flags & O_NOFOLLOW and self._leads_elsewhere(handle, attributes):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
         if flags & O_DIRECTORY and not attributes & _DIRECTORY:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         if writing and attributes & _DIRECTORY:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        return bool(attributes & _REPARSE_POINT)
+
+    def _leads_elsewhere(self, handle: int, attributes: int) -> bool:
+        if not attributes & _REPARSE_POINT:
+            return False
+        info = TagInfo()
+        size = ctypes.sizeof(info)
+        known = self._kernel.GetFileInformationByHandleEx(handle, _TAG_INFO, ctypes.byref(info), size)
+        return not known or stands_for_a_name(info.tag)
+
+    def _followed(self, handle: int, path: str, access: int, attributes: int) -> int:
+        """In place of a reparse point that is no link, the file itself, which a file system of its own gives."""
+        again = self._create(path, access, _OPEN_EXISTING, attributes)
+        same = self._final_path(again) == self._final_path(handle)
+        self._kernel.CloseHandle(handle if same else again)
+        if not same:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        return again
 
     # Stats
 
@@ -145,19 +208,19 @@ class Win32:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
             return status
-        return _with_change(status, self._basic(self._msvcrt.get_osfhandle(descriptor)).changed)
+        return as_posix(status, _changed_ns(self._basic(self._msvcrt.get_osfhandle(descriptor))))
 
     def stat(self, path: str) -> os.stat_result:
         return self._looked_at(path, os.stat(path), _BACKUP_SEMANTICS)
 
     def lstat(self, path: str) -> os.stat_result:
-        return self._looked_at(path, os.lstat(path), _BACKUP_SEMANTICS | _OPEN_REPARSE_POINT)
+        return self._looked_at(path, os.lstat(path), _LINK)
 
     def _looked_at(self, path: str, status: os.stat_result, attributes: int) -> os.stat_result:
         """A stat with the time of the last change in place of that of the creation."""
         handle = self._create(path, _READ_ATTRIBUTES, _OPEN_EXISTING, attributes)
         try:
-            return _with_change(status, self._basic(handle).changed)
+            return as_posix(status, _changed_ns(self._basic(handle)))
         finally:
             self._kernel.CloseHandle(handle)
 
@@ -167,12 +230,28 @@ class Win32:
             raise self._error("")
         return info
 
+    def readlink(self, path: str) -> str:
+        try:
+            return posix_target(os.readlink(path))
+        except ValueError as error:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path) from error
+
+    def scandir(self, path: str) -> Listing:
+        return Listing(os.scandir(path))
+
+    def _is_directory(self, path: str) -> bool | None:
+        """None where there is nothing; a link is no directory."""
+        attributes: int = self._kernel.GetFileAttributesW(path)
+        if attributes == _NO_ATTRIBUTES:
+            return None
+        return bool(attributes & _DIRECTORY) and not (attributes & _REPARSE_POINT and is_link(os.lstat(path)))
+
     # Changes
 
     def chmod(self, path: str, mode: int) -> None:
         """Set what there is of a mode: whether the file may be written to. Its time of change is renewed."""
         attributes = self._kernel.GetFileAttributesW(path)
-        if attributes == 0xFFFFFFFF:
+        if attributes == _NO_ATTRIBUTES:
             raise self._error(path)
         if attributes & _DIRECTORY:
             return  # a directory that is read-only is something else to Windows
@@ -193,26 +272,42 @@ class Win32:
             self._kernel.CloseHandle(handle)
 
     def unlink(self, path: str) -> None:
-        """Remove a file, also one that is read-only or open somewhere, which keeps another name until it is closed."""
-        place = self._aside(path) if self._is_open(path) else path
-        for pause_s in (*_PAUSES_S, 0):
+        """Remove a file or a link, also one that is read-only or open somewhere."""
+        self._retried(lambda: self._delete(path))
+
+    def _delete(self, path: str) -> None:
+        handle = self._create_once(path, _DELETE | _READ_ATTRIBUTES, _OPEN_EXISTING, _LINK)
+        try:
+            attributes = self._basic(handle).attributes
+            if attributes & _DIRECTORY and not self._leads_elsewhere(handle, attributes):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+            how = ctypes.c_uint32(_DELETE_AT_ONCE)
+            if self._kernel.SetFileInformationByHandle(handle, _DISPOSITION_INFO_EX, ctypes.byref(how), 4):
+                return
+            error = self._error(path)
+        finally:
+            self._kernel.CloseHandle(handle)
+        if getattr(error, "winerror", 0) not in _UNKNOWN:
+            raise error
+        self._delete_aside(path)
+
+    def _delete_aside(self, path: str) -> None:
+        """The way of old: what is open keeps a name until it is closed, so it gets another one first."""
+        place = self._aside(path)
+        try:
             try:
                 os.unlink(place)
-                return
-            except PermissionError as error:
-                status = os.lstat(place)
-                if stat.S_ISDIR(status.st_mode):
-                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path) from error
-                if not status.st_mode & 0o200:
-                    self._unlink_read_only(place)
-                    return
-                if not pause_s:
+            except PermissionError:
+                if os.lstat(place).st_mode & 0o200:
                     raise
-                time.sleep(pause_s)
+                self._unlink_read_only(place)
+        except OSError:
+            self._kernel.MoveFileExW(place, path, 0)
+            raise
 
     def _unlink_read_only(self, path: str) -> None:
         """All names share the attribute: it is given back through a handle, which outlives the name."""
-        handle = self._opened_for_attributes(path, _BACKUP_SEMANTICS | _OPEN_REPARSE_POINT)
+        handle = self._opened_for_attributes(path, _LINK)
         try:
             before = self._basic(handle).attributes
             self._set_attributes(handle, path, (before & ~_READONLY) or _NORMAL)
@@ -231,7 +326,7 @@ class Win32:
             return self._create(path, access, _OPEN_EXISTING, flags)
         except PermissionError:
             before = self._kernel.GetFileAttributesW(path)
-            if before == 0xFFFFFFFF or not before & _READONLY:
+            if before == _NO_ATTRIBUTES or not before & _READONLY:
                 raise
             self._kernel.SetFileAttributesW(path, (before & ~_READONLY) or _NORMAL)
             try:
@@ -241,15 +336,6 @@ class Win32:
                 raise
             self._set_attributes(handle, path, before)
             return handle
-
-    def _is_open(self, path: str) -> bool:
-        """Whether somebody has a file open, so that its name would not be free before that ends."""
-        flags = _BACKUP_SEMANTICS | _OPEN_REPARSE_POINT
-        handle = self._kernel.CreateFileW(path, _DELETE, _SHARE_NOTHING, None, _OPEN_EXISTING, flags, None)
-        if handle == _INVALID:
-            return bool(ctypes.get_last_error() == _SHARING_VIOLATION)  # type: ignore[attr-defined, unused-ignore]
-        self._kernel.CloseHandle(handle)
-        return False
 
     def _aside(self, path: str) -> str:
         """Give a file another name, in the same directory, and return it."""
@@ -264,6 +350,20 @@ class Win32:
             raise self._error(path)
 
     def rmdir(self, path: str) -> None:
+        before: int = self._kernel.GetFileAttributesW(path)
+        if before != _NO_ATTRIBUTES and before & _DIRECTORY and before & _READONLY:
+            self._kernel.SetFileAttributesW(path, (before & ~_READONLY) or _NORMAL)
+            try:
+                self._rmdir(path)
+            except OSError:
+                self._kernel.SetFileAttributesW(path, before)
+                raise
+        else:
+            self._rmdir(path)
+
+    def _rmdir(self, path: str) -> None:
+        if self._is_directory(path) is False:  # os.rmdir removes links too
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         for pause_s in (*_PAUSES_S, 0):
             try:
                 os.rmdir(path)
@@ -279,34 +379,47 @@ class Win32:
                 time.sleep(pause_s)
 
     def rename(self, source: str, destination: str) -> None:
-        """rename(2): a file takes the place of another, a directory that of an empty one."""
-        for pause_s in (*_PAUSES_S, 0):
+        """rename(2): a file takes the place of another, a directory that of an empty one. Where it fails, both are
+        there as before."""
+        moved, there = self._is_directory(source), self._is_directory(destination)
+        if there and moved is False:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), destination)
+        if moved and there is False:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), destination)
+        self._retried(lambda: self._replace(source, destination))
+
+    def _replace(self, source: str, destination: str) -> None:
+        handle = self._create_once(source, _DELETE | _READ_ATTRIBUTES | _SYNCHRONIZE, _OPEN_EXISTING, _LINK)
+        try:
+            info = _rename_info(os.path.abspath(destination))
+            if self._kernel.SetFileInformationByHandle(handle, _RENAME_INFO_EX, info, len(info)):
+                return
+            error = self._error(source, destination)
+        finally:
+            self._kernel.CloseHandle(handle)
+        code = getattr(error, "winerror", 0)
+        if code in _UNKNOWN:
             if self._kernel.MoveFileExW(source, destination, _REPLACE_EXISTING):
                 return
             error = self._error(source, destination)
-            if isinstance(error, FileNotFoundError):
-                raise error
-            self._make_way(source, destination)
-            if self._kernel.MoveFileExW(source, destination, _REPLACE_EXISTING):
-                return
-            if pause_s:
-                time.sleep(pause_s)
-        raise error
+            code = getattr(error, "winerror", 0)
+        if code not in _IN_THE_WAY or self._is_directory(destination) is None:
+            raise error
+        self._replace_aside(source, destination)
 
-    def _make_way(self, source: str, destination: str) -> None:
-        """What Windows refuses to replace goes, where POSIX would replace it; raises as POSIX where it would not."""
-        try:
-            there, moved = os.lstat(destination), os.lstat(source)
-        except FileNotFoundError:
-            return
-        if stat.S_ISDIR(there.st_mode):
-            if not stat.S_ISDIR(moved.st_mode):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), destination)
-            os.rmdir(destination)
-        elif stat.S_ISDIR(moved.st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), destination)
-        else:
-            self.unlink(destination)
+    def _replace_aside(self, source: str, destination: str) -> None:
+        """What Windows does not replace (an open file in the way of old, a program that runs) is moved aside first, and
+        back where that was in vain."""
+        is_directory = self._is_directory(destination)
+        if is_directory and os.listdir(destination):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), destination)
+        place = self._aside(destination)
+        if not self._kernel.MoveFileExW(source, destination, 0):
+            error = self._error(source, destination)
+            self._kernel.MoveFileExW(place, destination, 0)
+            raise error
+        with contextlib.suppress(PermissionError):  # a program that runs keeps its file
+            self._rmdir(place) if is_directory else self._delete(place)
 
     # Errors
 
@@ -321,23 +434,17 @@ class Win32:
         status: int = self._nt.RtlGetLastNtStatus()
         return status
 
-    def _is_passing(self, error: OSError) -> bool:
-        return getattr(error, "winerror", 0) == _SHARING_VIOLATION
-
 
 def _ticks(time_ns: int) -> int:
     return time_ns // 100 + EPOCH_100NS
 
 
-def _with_change(status: os.stat_result, changed: int) -> os.stat_result:
-    """`status` with the time of change, which the C library has none of."""
-    changed_ns = (changed - EPOCH_100NS) * 100
-    more = {name: getattr(status, name) for name in dir(status) if name.startswith("st_")}
-    more |= {"st_ctime_ns": changed_ns, "st_ctime": changed_ns / 10**9}
-    seen: list[Any] = list(status)
-    if stat.S_ISREG(status.st_mode):
-        seen[0] &= ~0o111  # guessed from the name, so that a descriptor and a path would show different ones
-    return os.stat_result(seen, {name: value for name, value in more.items() if name not in _PLAIN})
+def _changed_ns(info: BasicInfo) -> int:
+    changed: int = info.changed
+    return (changed - EPOCH_100NS) * 100
 
 
-_PLAIN = ("st_mode", "st_ino", "st_dev", "st_nlink", "st_uid", "st_gid", "st_size")
+def _rename_info(path: str) -> bytes:
+    """FILE_RENAME_INFO for a path that is absolute."""
+    name = path.encode("utf-16-le", "surrogatepass")
+    return struct.pack("<I4xQI", _RENAME_AT_ONCE, 0, len(name)) + name + bytes(2)
