@@ -1,18 +1,8 @@
 """What Seatbelt and the processes around it give, and why nothing else: pure."""
 
-from bldr.api import GUARANTEES, LIMITS, Isolation, Level, SandboxSpec, Shortfall
+from bldr.api import GUARANTEES, LIMITS, Isolation, SandboxSpec, Shortfall
+from bldr_macos.sandbox import LIMITS_REACHED, REACHED
 
-_REACHED: Isolation = {
-    "fs-read": Level.KERNEL,
-    "fs-write": Level.KERNEL,
-    "network": Level.KERNEL,
-    "env": Level.SUPERVISED,
-    "devices": Level.KERNEL,
-    "privileges": Level.KERNEL,
-}
-_LIMITS: Isolation = {"file-size": Level.KERNEL}
-PROMISED: Isolation = _REACHED | _LIMITS
-"""The most that a Mac gives: to an ordinary user."""
 _LINUX = "build on Linux where this is needed"
 _WHY = {
     "paths": "macOS mounts nothing for one process, so that the tree stands at a path of the host's",
@@ -42,7 +32,7 @@ _WHY_LIMIT = {
 
 def promised(*, is_root: bool, loopback: bool) -> tuple[Isolation, tuple[Shortfall, ...]]:
     """What the probe says where everything that it tried worked."""
-    isolation = dict(_REACHED)
+    isolation = dict(REACHED)
     missing = {name: Shortfall(name, why, _LINUX) for name, why in (_WHY | _WHY_LIMIT).items()}
     if is_root:
         missing["privileges"] = _ROOT
@@ -50,7 +40,7 @@ def promised(*, is_root: bool, loopback: bool) -> tuple[Isolation, tuple[Shortfa
         missing["network"] = _LOOPBACK
     for name in missing:
         isolation.pop(name, None)
-    return isolation | _LIMITS, tuple(missing[name] for name in (*GUARANTEES, *LIMITS) if name in missing)
+    return isolation | LIMITS_REACHED, tuple(missing[name] for name in (*GUARANTEES, *LIMITS) if name in missing)
 
 
 def reached(spec: SandboxSpec, *, is_root: bool, loopback: bool) -> Isolation:

@@ -6,6 +6,7 @@ import time
 import msgspec
 
 from bldr.api import SandboxSpec, Usage, Verdict
+from bldr_unmounted.bounds import processes_at_most
 from bldr_unmounted.confinement import Sampling
 
 
@@ -92,10 +93,3 @@ class Supervision:
                 self.verdict = self.verdict or Verdict(name, limit, used, unit)
                 return True
         return False
-
-
-def processes_at_most(spec: SandboxSpec) -> int | None:
-    """How many may be alive at one time: the command and its children."""
-    children = spec.process.max_children
-    given = [n for n in (spec.resources.processes, None if children is None else children + 1) if n is not None]
-    return min(given, default=None)

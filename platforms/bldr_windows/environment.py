@@ -1,9 +1,15 @@
 """The environment of a command: the spec's, and the handful of variables that Windows programs cannot do without."""
 
 import ntpath
+import sys
 from collections.abc import Mapping
 
 _SUFFIXES = ".COM;.EXE;.BAT;.CMD"
+
+
+def architecture(version: str) -> str:
+    """The processor's, of which `sys.version` has a word on Windows; 32 bits are not served."""
+    return "ARM64" if "(arm64)" in version.lower() else "AMD64"
 
 
 def needed(windows: str, processors: int, scratch: str) -> dict[str, str]:
@@ -13,7 +19,7 @@ def needed(windows: str, processors: int, scratch: str) -> dict[str, str]:
         "NUMBER_OF_PROCESSORS": str(processors),
         "OS": "Windows_NT",
         "PATHEXT": _SUFFIXES,
-        "PROCESSOR_ARCHITECTURE": "AMD64",
+        "PROCESSOR_ARCHITECTURE": architecture(sys.version),
         "SYSTEMDRIVE": ntpath.splitdrive(windows)[0],
         "SYSTEMROOT": windows,
         "WINDIR": windows,

@@ -2,18 +2,19 @@
 
 import contextlib
 import math
+import ntpath
 from collections.abc import Sequence
 
 import msgspec
 
 from bldr.api import Isolation, Level, SandboxSpec
+from bldr_unmounted.bounds import processes_at_most
 from bldr_windows import win32
 from bldr_windows.win32 import Extended, Rate, Win32
 
 _TICKS_PER_S = 10_000_000
 _FULL_RATE = 10_000
 _USUAL_WEIGHT = 5  # of 1 to 9
-_CONSOLE_HOSTS = ("\\conhost.exe", "\\openconsole.exe")
 _ALWAYS = win32.LIMIT_KILL_ON_JOB_CLOSE | win32.LIMIT_DIE_ON_UNHANDLED_EXCEPTION
 
 
@@ -46,16 +47,10 @@ def settings(spec: SandboxSpec, processors: int) -> Settings:
     return Settings(extended, _rate(limits.cpus, limits.cpu_weight, processors))
 
 
-def processes_at_most(spec: SandboxSpec) -> int | None:
-    """How many may be alive at one time: the command and its children."""
-    children = spec.process.max_children
-    given = (spec.resources.processes, None if children is None else children + 1)
-    return min((number for number in given if number is not None), default=None)
-
-
-def counted(programs: Sequence[str]) -> int:
-    """How many of a job's processes count: the host of their console, which Windows starts by itself, does not."""
-    return sum(not program.lower().endswith(_CONSOLE_HOSTS) for program in programs)
+def counted(programs: Sequence[str], windows: str) -> int:
+    """How many of a job's processes count: Windows' own host of their console, which it starts by itself, does not."""
+    host = ntpath.join(windows, "System32", "conhost.exe").lower()
+    return sum(program.lower() != host for program in programs)
 
 
 def apply(system: Win32, job: int, wanted: Settings) -> Settings:
@@ -78,18 +73,19 @@ def isolation(reachable: Isolation, wanted: Settings, had: Settings) -> Isolatio
     """What a launch reaches: what is always reachable here and, of the limits that it asks for, what its job has.
 
     The kernel counts user time only: the rest of "cpu" is looked at by this platform, which reads the same counters.
-    Processes are counted by it too where the job has no limit of its own.
+    Processes are counted by it too, since the kernel's limit is one higher.
     """
     asked, given = wanted.extended, had.extended
     found = dict(reachable)
-    for name, flag, field, level, otherwise in (
-        ("processes", win32.LIMIT_ACTIVE_PROCESS, "active_processes", Level.KERNEL, Level.SUPERVISED),
-        ("memory", win32.LIMIT_JOB_MEMORY, "job_memory_bytes", Level.KERNEL, Level.NONE),
-        ("cpu", win32.LIMIT_JOB_TIME, "job_user_time", Level.SUPERVISED, Level.NONE),
+    for name, flag, field, level in (
+        ("memory", win32.LIMIT_JOB_MEMORY, "job_memory_bytes", Level.KERNEL),
+        ("cpu", win32.LIMIT_JOB_TIME, "job_user_time", Level.SUPERVISED),
     ):
         if asked.flags & flag:
             took = given.flags & flag and getattr(asked, field) == getattr(given, field)
-            found[name] = level if took else otherwise
+            found[name] = level if took else Level.NONE
+    if asked.flags & win32.LIMIT_ACTIVE_PROCESS:
+        found["processes"] = Level.SUPERVISED
     if wanted.rate.flags:
         found["cpu-share"] = Level.KERNEL if wanted.rate == had.rate else Level.NONE
     return {name: level for name, level in found.items() if level}

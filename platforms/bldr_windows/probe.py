@@ -12,16 +12,6 @@ from bldr_windows.environment import block, needed
 from bldr_windows.job import apply, isolation, settings
 from bldr_windows.win32 import LOW_INTEGRITY, Process, Start, TokenFacts, Win32
 
-PROMISED: Isolation = {
-    "env": Level.SUPERVISED,
-    "privileges": Level.KERNEL,
-    "wall-time": Level.SUPERVISED,
-    "memory": Level.KERNEL,
-    "cpu": Level.SUPERVISED,
-    "processes": Level.KERNEL,
-    "cpu-share": Level.KERNEL,
-}
-"""Where every setting was taken."""
 _HARMLESS = {"SeChangeNotifyPrivilege"}  # everybody has it: without it each directory of a path is asked
 _OTHERS = "use the sandbox of this system"
 _ELSEWHERE = "use a Linux host with user namespaces"
@@ -135,8 +125,6 @@ def _start(system: Win32, token: int, job: int) -> Process:
 
 def _notes(found: Found) -> tuple[str, ...]:
     notes = [f"tokens of actions have integrity {found.token.integrity:#x}"]
-    if found.limits.get("processes") != Level.KERNEL:
-        notes.append("processes are counted by bldr: this system's jobs took no limit")
     if not found.dies_with_job:
         notes.append("processes outlive their job here: what runs when bldr is killed goes on")
     return tuple(notes)

@@ -4,8 +4,9 @@ import contextlib
 import time
 
 from bldr.api import Exit, Isolation, Launch, Usage, Verdict
+from bldr_unmounted.bounds import processes_at_most
 from bldr_windows import win32
-from bldr_windows.job import counted, processes_at_most
+from bldr_windows.job import counted
 from bldr_windows.win32 import Accounting, Message, Process, Win32
 
 _END_S = 10.0
@@ -127,7 +128,8 @@ class Run:
     def _count(self, used: Accounting) -> None:
         """Also where the kernel leaves this limit to us."""
         if used.active > self._most_processes:
-            self._most_processes = max(self._most_processes, counted(self._system.programs(self._job)))
+            programs = self._system.programs(self._job)
+            self._most_processes = max(self._most_processes, counted(programs, self._system.windows_directory()))
             most = processes_at_most(self._launch.spec)
             if most is not None and self._most_processes > most:
                 self._judge_processes()

@@ -54,7 +54,7 @@ def remove_tree(path: str) -> None:
                 else:
                     _remove(entry)
     for directory in reversed(directories):
-        os.rmdir(directory)
+        _remove_directory(directory)
 
 
 def _join(root: str, path: str) -> str:
@@ -69,13 +69,21 @@ def _is_link(entry: "os.DirEntry[str]") -> bool:
 
 def _remove(entry: "os.DirEntry[str]") -> None:
     if entry.is_dir(follow_symlinks=False):  # a junction
-        os.rmdir(entry.path)
+        _remove_directory(entry.path)
         return
     with contextlib.suppress(PermissionError):
         os.unlink(entry.path)
         return
     os.chmod(entry.path, stat.S_IWRITE)
     os.unlink(entry.path)
+
+
+def _remove_directory(path: str) -> None:
+    with contextlib.suppress(PermissionError):
+        os.rmdir(path)
+        return
+    os.chmod(path, stat.S_IWRITE | stat.S_IEXEC)  # the attribute, which keeps directories from being removed too
+    os.rmdir(path)
 
 
 def _keep_times(status: os.stat_result, target: str) -> None:

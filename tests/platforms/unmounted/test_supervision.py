@@ -4,9 +4,9 @@ import signal
 
 import pytest
 
-from bldr.api import ProcessPolicy, ResourceLimits, SandboxSpec, Usage
+from bldr.api import ResourceLimits, SandboxSpec, Usage
 from bldr_unmounted import supervision
-from bldr_unmounted.supervision import Supervision, processes_at_most
+from bldr_unmounted.supervision import Supervision
 
 
 class Clock:
@@ -113,11 +113,3 @@ def test_the_kernel_s_signal_for_processor_time_is_a_verdict(clock):
     assert watched.verdict_of(signal.SIGKILL, Usage(cpu_s=0.1)) is None
     assert watched.verdict_of(0, Usage(cpu_s=2.0)) is None
     assert watched.verdict_of(0, Usage(cpu_s=5.0)).used == 5.0, "what ended between two looks counts in the end"
-
-
-@pytest.mark.parametrize(
-    ("processes", "children", "most"), [(None, None, None), (5, None, 5), (None, 5, 6), (5, 3, 4), (3, 5, 3)]
-)
-def test_the_command_counts_beside_its_children(processes, children, most):
-    spec = SandboxSpec(resources=ResourceLimits(processes=processes), process=ProcessPolicy(max_children=children))
-    assert processes_at_most(spec) == most

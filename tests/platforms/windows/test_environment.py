@@ -1,8 +1,10 @@
 """Environments of Windows programs."""
 
+import sys
+
 import pytest
 
-from bldr_windows.environment import block, merged, needed
+from bldr_windows.environment import architecture, block, merged, needed
 
 
 def test_programs_get_what_they_cannot_do_without():
@@ -13,6 +15,12 @@ def test_programs_get_what_they_cannot_do_without():
     assert variables["NUMBER_OF_PROCESSORS"] == "4"
     assert {variables[name] for name in ("TEMP", "TMP", "USERPROFILE", "LOCALAPPDATA")} == {"C:\\scratch"}
     assert "TEMP" not in needed("C:\\Windows", 1, "")
+
+
+def test_the_processor_is_the_one_that_python_is_made_for():
+    assert architecture("3.12.3 (tags/v3.12.3, Apr 9 2024) [MSC v.1938 64 bit (ARM64)]") == "ARM64"
+    assert architecture("3.12.3 (tags/v3.12.3, Apr 9 2024) [MSC v.1938 64 bit (AMD64)]") == "AMD64"
+    assert needed("C:\\Windows", 1, "")["PROCESSOR_ARCHITECTURE"] == architecture(sys.version)
 
 
 def test_the_spec_wins_whatever_the_case_of_its_names():

@@ -56,7 +56,13 @@ def test_weights_are_powers_of_ten(weight, value):
 
 
 def test_the_console_s_host_does_not_count():
-    assert counted(["C:\\a.exe", "C:\\windows\\system32\\ConHost.exe", "", "C:\\xconhost.exe"]) == 3
+    programs = ["C:\\a.exe", "C:\\windows\\system32\\ConHost.exe", "", "C:\\xconhost.exe"]
+    assert counted(programs, "C:\\Windows") == 3
+
+
+def test_what_only_is_called_like_it_counts():
+    programs = ["C:\\tree\\conhost.exe", "C:\\tree\\System32\\conhost.exe", "C:\\tree\\openconsole.exe"]
+    assert counted(programs, "C:\\Windows") == 3
 
 
 def test_what_was_set_is_read_back(recorded):
@@ -80,7 +86,7 @@ def test_what_is_refused_keeps_nothing_else_from_being_set(recorded):
 def test_a_limit_is_reached_where_the_job_says_that_it_has_it(recorded):
     reached = isolation({}, wanted(), apply(recorded(), 1, wanted()))
     assert reached == {
-        "processes": Level.KERNEL,
+        "processes": Level.SUPERVISED,
         "memory": Level.KERNEL,
         "cpu": Level.SUPERVISED,
         "cpu-share": Level.KERNEL,

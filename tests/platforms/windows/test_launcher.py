@@ -97,7 +97,7 @@ def test_what_is_reached_is_what_the_job_says(launcher, system, launch):
     assert by_id[7].isolation == {
         "env": Level.SUPERVISED,
         "memory": Level.KERNEL,
-        "processes": Level.KERNEL,
+        "processes": Level.SUPERVISED,
         "cpu": Level.SUPERVISED,
     }
     assert by_id[8].isolation == {"env": Level.SUPERVISED, "processes": Level.SUPERVISED}

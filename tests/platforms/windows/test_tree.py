@@ -73,6 +73,24 @@ def test_of_a_link_only_itself_is_removed(tmp_path):
     assert (kept / "file").exists()
 
 
+def test_directories_with_the_attribute_are_removed_too(tmp_path, monkeypatch):
+    """Where the system refuses to remove them until it is cleared, as Windows does."""
+    gone, real = tmp_path / "gone", os.rmdir
+    (gone / "a/b").mkdir(parents=True)
+    for path in (gone / "a/b", gone / "a"):
+        os.chmod(path, stat.S_IREAD | stat.S_IEXEC)
+
+    def refuse(path):
+        if not os.stat(path).st_mode & stat.S_IWRITE:
+            raise PermissionError(13, "Access is denied", path)
+        os.chmod(os.path.dirname(path), stat.S_IRWXU)  # of which no Windows asks
+        real(path)
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    remove_tree(str(gone))
+    assert not gone.exists()
+
+
 @pytest.mark.wine
 def test_paths_longer_than_260_characters(tmp_path):
     upper, lower = tmp_path / "upper", tmp_path / "lower"
