@@ -12,7 +12,7 @@ from bldr import __version__
 from bldr.api.commands import Command
 from bldr.api.errors import BldrError, CacheError, IsolationError, Problem, WorkspaceError
 from bldr.cli.commands import BUNDLED
-from bldr.cli.main import bundled_command, main, make_parser
+from bldr.cli.main import _signed, bundled_command, main, make_parser
 from bldr.plugins import Registry
 
 PROCESS = [sys.executable, "-m", "bldr.cli.main"]
@@ -268,3 +268,8 @@ def test_main_takes_the_process_s_own_arguments(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["bldr", "--version"])
     assert main() == 0
     assert capsys.readouterr().out == f"bldr {__version__}\n"
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, 0), (255, 255), (3221225477, -1073741819), (0xFFFFFFFF, -1)])
+def test_codes_of_32_bits_are_told_as_c_has_them(code, expected):
+    assert _signed(code) == expected

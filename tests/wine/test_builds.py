@@ -156,3 +156,29 @@ def test_killing_bldr_ends_what_it_runs(workspace, until):
 
 def alive(file):
     return [pid for pid in map(int, file.read_text().split()) if psutil.pid_exists(pid)]
+
+
+@pytest.mark.parametrize("output", [r"..\..\escaped.txt", "C:/escaped.txt", "NUL", "a.txt:stream", "a.txt."])
+def test_an_output_that_would_be_another_file_is_refused(workspace, output):
+    target = f'[target.bad]\ntype = "command"\noutputs = [\'{output}\']\ncommand = ["cmd", "/c", "exit"]\n'
+    workspace.write({"Builderfile": f'[workspace]\nname = "demo"\n{target}'})
+    code, out = workspace.bldr("build", "//...")
+    assert code not in (0, 1), out
+    assert output in out
+    assert "Traceback" not in out
+
+
+def test_outputs_that_differ_in_case_alone_are_one(workspace):
+    target = '[target.{0}]\ntype = "command"\noutputs = [\'{1}\']\ncommand = ["cmd", "/c", "exit"]\n'
+    both = target.format("one", "deep/a.txt") + target.format("two", "Deep/A.txt")
+    workspace.write({"Builderfile": f'[workspace]\nname = "demo"\n{both}'})
+    code, out = workspace.bldr("build", "//...")
+    assert code not in (0, 1), out
+    assert 'is made by "//:one" too' in out
+
+
+def test_a_program_that_crashes_has_the_exit_code_that_windows_gave_it(workspace):
+    """Of a process that ends as `bldr` does."""
+    program = "import bldr.cli.main as main; main.main = lambda: 3221225477; main.run_process()"
+    done = subprocess.run([sys.executable, "-c", program], cwd=workspace.root, env=workspace.env, timeout=60)
+    assert done.returncode == 3221225477

@@ -57,6 +57,11 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         return report(error, debug)
 
 
+def _signed(code: int) -> int:
+    """Windows has codes of 32 bits (0xC0000005, an access violation), and C a signed number for them."""
+    return code - (1 << 32) if code >= 1 << 31 else code
+
+
 def run_process() -> "NoReturn":
     """The life of the process `bldr`.
 
@@ -75,7 +80,7 @@ def run_process() -> "NoReturn":
         except OSError:
             if stream is sys.stdout:  # of standard error nobody expects that it can be read
                 code = code or CANNOT_WRITE
-    os._exit(code)
+    os._exit(_signed(code))
 
 
 def _leading_options(words: list[str], debug: bool) -> tuple[list[str], bool]:

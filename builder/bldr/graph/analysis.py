@@ -17,6 +17,7 @@ from bldr.graph.actions import RESERVED_NAMES, ActionGraph, ActionNode, Analyzed
 from bldr.graph.contract import BreachError, Known, check_analysis, provided_artifacts
 from bldr.graph.pinned import resolve_command
 from bldr.guard import Guard, Overdue, described, is_plugins_own
+from bldr.system import path_complaint, path_identity
 
 if TYPE_CHECKING:
     from bldr.graph.targets import TargetGraph
@@ -99,6 +100,8 @@ class TargetContext:
         if not name or any(part in ("", ".", "..") for part in parts) or "\0" in name:
             hint = "outputs are paths below the package, without . and .."
             self.fail(f'"{name}" cannot be an output', hint, "outputs")
+        if path_complaint is not None and (why := path_complaint(name)):
+            self.fail(f'the output "{name}" {why}', "give it another name", "outputs")
         directory = self.label.directory
         artifact = Artifact(f"{directory}/{name}" if directory else name, self.label, is_directory)
         if artifact.path in self.declared:
@@ -253,21 +256,22 @@ class Analyzer:
             context.fail(
                 f'the output "{name}" has a place that bldr keeps for itself', "give it another name", "outputs"
             )
-        other = self._claimed.get(path)
+        key = path if path_identity is None else path_identity(path)
+        other = self._claimed.get(key)
         if other is not None:
             context.fail(f'the output "{name}" is made by "{other}" too', "give one of them another name", "outputs")
         if self._source_exists(path):
             context.fail(f'the output "{name}" has the path of a source file', "give it another name", "outputs")
-        outer, inner = name, self._above.get(path)
+        outer, inner = name, self._above.get(key)
         parents = []
-        parent = path
+        parent = key
         while (parent := parent.rpartition("/")[0]) and parent not in self._above:
             parents.append(parent)
             if parent in self._claimed:
                 outer, inner = parent, name
         if inner is not None:
             context.fail(f'the output "{inner}" lies inside the output "{outer}"', "declare only one", "outputs")
-        self._claimed[path] = target.label
+        self._claimed[key] = target.label
         self._above.update(dict.fromkeys(parents, path))
 
     def _node(

@@ -12,6 +12,7 @@ from bldr.api.handlers import Analysis
 from bldr.api.labels import Label
 from bldr.api.providers import Executable, Files, TestInfo
 from bldr.api.toolchains import Toolchain
+from bldr.system import path_complaint
 
 
 class BreachError(Exception):
@@ -197,6 +198,8 @@ def _table(values: Any, what: str) -> None:
 def _check_path(path: object, what: str) -> None:
     if not isinstance(path, str) or "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
         raise BreachError(f"the {what} {path!r:.80} is no normal path below the tree's root")
+    if path_complaint is not None and (why := path_complaint(path)):
+        raise BreachError(f'the {what} "{path}" {why}')
 
 
 def _wrong(values: Any, kind: type) -> str:

@@ -5,16 +5,24 @@ rest of the engine is written for POSIX and asks for no system. On POSIX nothing
 """
 
 import os as os
+from collections.abc import Callable
 
 from bldr.system import plain
+
+path_complaint: Callable[[str], str] | None = None
+"""Why a normal path is another file's, "" where it is not; None where every name is a file's own."""
+
+path_identity: Callable[[str], str] | None = None
+"""What is the same for all paths of one file; None where that is the path."""
 
 try:
     import fcntl as fcntl
 except ImportError:
     from bldr.system import locking as fcntl  # type: ignore[no-redef]
     from bldr.system import windows as os  # type: ignore[no-redef]
+    from bldr.system.names import path_complaint, path_identity
 
-__all__ = ["fcntl", "kept_mode", "occupied_bytes", "os", "send_file"]
+__all__ = ["fcntl", "kept_mode", "occupied_bytes", "os", "path_complaint", "path_identity", "send_file"]
 
 kept_mode = plain.kept_mode if hasattr(os, "fork") else plain.kept_attribute
 """What a stat shows of the mode that a file was given."""
