@@ -13,6 +13,9 @@ _LOW_SID = "S-1-16-4096"
 _LOW_LABEL = "S:(ML;OICI;NW;;;LW)"  # no write up, for what is made below too
 _LABEL_SECURITY_INFORMATION = 0x10
 _SE_FILE_OBJECT = 1
+_OWN_DACL = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;{})"
+_DACL_SECURITY_INFORMATION = 0x4
+_KNOWS_NO_SECURITY = (1, 50, 120)  # ERROR_INVALID_FUNCTION, ERROR_NOT_SUPPORTED, ERROR_CALL_NOT_IMPLEMENTED
 _PRIVILEGE_ENABLED = 0x2
 
 _CREATE_SUSPENDED = 0x4
@@ -236,11 +239,20 @@ class Calls:
     def label_low(self, path: str) -> None:
         import win32security
 
+        descriptor = win32security.ConvertStringSecurityDescriptorToSecurityDescriptor(_LOW_LABEL, 1)
+        self._secure(path, _LABEL_SECURITY_INFORMATION, None, descriptor.GetSecurityDescriptorSacl())
+
+    def grant_user(self, path: str) -> None:
+        import win32api
+        import win32security
+
         with _system_errors():
-            descriptor = win32security.ConvertStringSecurityDescriptorToSecurityDescriptor(_LOW_LABEL, 1)
-            label = descriptor.GetSecurityDescriptorSacl()
-            what = _LABEL_SECURITY_INFORMATION
-            win32security.SetNamedSecurityInfo(path, _SE_FILE_OBJECT, what, None, None, None, label)
+            own = win32security.OpenProcessToken(win32api.GetCurrentProcess(), win32security.TOKEN_QUERY)
+            user, _ = win32security.GetTokenInformation(own, win32security.TokenUser)
+            words = _OWN_DACL.format(win32security.ConvertSidToStringSid(user))
+            descriptor = win32security.ConvertStringSecurityDescriptorToSecurityDescriptor(words, 1)
+        what = _DACL_SECURITY_INFORMATION | win32security.PROTECTED_DACL_SECURITY_INFORMATION
+        self._secure(path, what, descriptor.GetSecurityDescriptorDacl(), None)
 
     # Processes
 
@@ -287,6 +299,17 @@ class Calls:
 
     def close(self, handle: int) -> None:
         self._check(self._kernel.CloseHandle(_HANDLE(handle)))
+
+    def _secure(self, path: str, what: int, access: Any, label: Any) -> None:
+        """A disk that knows no security keeps nobody out, and that is no failure."""
+        import win32security
+
+        try:
+            with _system_errors():
+                win32security.SetNamedSecurityInfo(path, _SE_FILE_OBJECT, what, None, None, access, label)
+        except OSError as error:
+            if getattr(error, "winerror", None) not in _KNOWS_NO_SECURITY:
+                raise
 
     def _program(self, pid: int) -> str:
         process = self._kernel.OpenProcess(_DWORD(_QUERY_LIMITED_INFORMATION), False, _DWORD(pid))

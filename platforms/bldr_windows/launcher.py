@@ -13,8 +13,8 @@ from bldr_windows.names import long_path
 from bldr_windows.places import Command
 from bldr_windows.port import Port
 from bldr_windows.running import Run
-from bldr_windows.tree import UnfitTreeError, copy_tree, remove_tree
-from bldr_windows.win32 import Start, Win32
+from bldr_windows.tree import ClosedDirectoryError, UnfitTreeError, admit, copy_tree, remove_tree
+from bldr_windows.win32 import LOW_INTEGRITY, Start, Win32
 
 KILLED = 137
 """The exit code of what was ended from outside, as of signal 9 in a shell."""
@@ -32,6 +32,7 @@ class WindowsLauncher:
         self._reachable = reachable
         self._processors = os.cpu_count() or 1
         self._token = system.restricted_token()
+        self._is_low = system.token_facts(self._token).integrity <= LOW_INTEGRITY
         self._port = Port(system)
         self._runs: dict[int, Run] = {}  # by launch
         self._exits: list[Exit] = []
@@ -55,6 +56,8 @@ class WindowsLauncher:
             failure = SetupFailure(f"cannot prepare the run: {reason(error)}", hint(error))
         except UnfitTreeError as error:
             failure = SetupFailure(str(error), "call it otherwise, or build this target elsewhere")
+        except ClosedDirectoryError as error:
+            failure = SetupFailure(str(error), "keep the cache on a disk of this machine, in a directory of your own")
         if failure is not None:
             _remove(scratch)
             self._finish(Exit(launch_id=launch.launch_id, exit_code=1, failure=failure))
@@ -109,8 +112,7 @@ class WindowsLauncher:
             os.mkdir(place)
             scratch[temp.path] = place
         for path in (*scratch.values(), *([launch.tree.upper] if launch.tree else [])):
-            with contextlib.suppress(OSError):  # where there are no labels, nothing is kept out by one
-                self._system.label_low(path)
+            admit(self._system, path, is_low=self._is_low)
         if launch.tree is not None:
             copy_tree(launch.tree.lower, launch.tree.upper)
 

@@ -1,5 +1,6 @@
 """What this Windows gives: every setting is made on a job and a process of the probe's own, and read back."""
 
+import contextlib
 import ntpath
 import os
 import sys
@@ -10,6 +11,7 @@ import msgspec
 from bldr.api import GUARANTEES, LIMITS, Isolation, Level, Probe, ProcessPolicy, ResourceLimits, SandboxSpec, Shortfall
 from bldr_windows.environment import block, needed
 from bldr_windows.job import apply, isolation, settings
+from bldr_windows.tree import ClosedDirectoryError, admit, remove_tree
 from bldr_windows.win32 import LOW_INTEGRITY, Process, Start, TokenFacts, Win32
 
 _HARMLESS = {"SeChangeNotifyPrivilege"}  # everybody has it: without it each directory of a path is asked
@@ -37,6 +39,7 @@ _LIMIT_WHYS = {
 }
 _LIMIT_REMEDY = "use Windows 10 or newer itself, or a Linux host"
 
+_TRIAL_S = 10.0
 _TRIED = SandboxSpec(
     resources=ResourceLimits(memory_bytes=1 << 30, cpu_time_s=600.0, processes=8, cpus=0.5),
     process=ProcessPolicy(),
@@ -44,11 +47,15 @@ _TRIED = SandboxSpec(
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What a trial showed: the limits that were taken, a process's token, whether a job's end ends its processes."""
+    """What a trial showed: the limits that were taken, a process's token, whether a job's end ends its processes.
+
+    And whether an action reads and writes a directory that was made for it.
+    """
 
     limits: Isolation
     token: TokenFacts
     dies_with_job: bool
+    uses_directories: bool
 
 
 def probe(name: str, system: Win32 | None) -> Probe:
@@ -60,6 +67,9 @@ def probe(name: str, system: Win32 | None) -> Probe:
     except OSError as error:
         why = f"a restricted process cannot be started in a job: {(error.strerror or str(error)).lower()}"
         return _unsupported(name, why, "run bldr doctor as an ordinary user, outside of other sandboxes")
+    if not found.uses_directories:
+        why = "a restricted process can neither read nor write a directory that bldr made for it"
+        return _unsupported(name, why, "run bldr doctor as an ordinary user, with TEMP in a directory of your own")
     given = guarantees(found)
     return Probe(name, True, given, _shortfalls(given), _notes(found))
 
@@ -78,7 +88,7 @@ def is_low(token: TokenFacts) -> bool:
 
 
 def try_out(system: Win32) -> Found:
-    """Start a process, which never comes to run, as an action is started. Raises OSError."""
+    """Start a process, which never comes to run, as an action is started, and one that copies. Raises OSError."""
     job = system.create_job()
     token, process = 0, None
     try:
@@ -98,14 +108,43 @@ def try_out(system: Win32) -> Found:
         dies = system.has_ended(process.handle, 5)
         if not dies:
             system.terminate(process.handle, 1)
-        return Found(limits, facts, dies)
+        return Found(limits, facts, dies, _uses_a_directory(system, token))
     finally:
         for handle in (job, token, *((process.handle, process.thread) if process else ())):
             if handle:
                 system.close(handle)
 
 
-def _start(system: Win32, token: int, job: int) -> Process:
+def _uses_a_directory(system: Win32, token: int) -> bool:
+    """Whether a process with this token reads and writes there, as actions do in their trees."""
+    directory = tempfile.mkdtemp(prefix="bldr-probe-")
+    job, process = system.create_job(), None
+    try:
+        apply(system, job, settings(SandboxSpec(), 1))
+        try:
+            admit(system, directory, is_low=system.token_facts(token).integrity <= LOW_INTEGRITY)
+        except ClosedDirectoryError:
+            return False
+        with open(os.path.join(directory, "input"), "w") as file:
+            file.write("read me")
+        process = _start(system, token, job, "copy /y input output", directory)
+        if not system.is_in_job(process.handle, job):
+            system.assign(process.handle, job)
+        system.resume(process.thread)
+        system.has_ended(process.handle, _TRIAL_S)
+        return os.path.exists(os.path.join(directory, "output"))
+    finally:
+        with contextlib.suppress(OSError):
+            system.terminate_job(job, 1)
+        if process is not None:
+            system.has_ended(process.handle, _TRIAL_S)  # its directory is in use until then
+        for handle in (job, *((process.handle, process.thread) if process else ())):
+            system.close(handle)
+        with contextlib.suppress(OSError):
+            remove_tree(directory)
+
+
+def _start(system: Win32, token: int, job: int, command: str = "exit", cwd: str = "") -> Process:
     windows = system.windows_directory()
     program = ntpath.join(windows, "System32", "cmd.exe")
     with tempfile.TemporaryFile() as file:
@@ -113,8 +152,8 @@ def _start(system: Win32, token: int, job: int) -> Process:
         return system.start(
             Start(
                 program=program,
-                command_line=f'"{program}" /d /c exit',
-                cwd=windows,
+                command_line=f'"{program}" /d /c {command}',
+                cwd=cwd or windows,
                 environment=block(needed(windows, 1, "")),
                 stdio=(handle, handle, handle),
                 token=token,

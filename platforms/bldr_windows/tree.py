@@ -6,10 +6,30 @@ import shutil
 import stat
 
 from bldr_windows.names import clash, complaint, long_path
+from bldr_windows.win32 import Win32
 
 
 class UnfitTreeError(Exception):
     """A staged path that no Windows disk can hold; the message names it."""
+
+
+class ClosedDirectoryError(Exception):
+    """A directory that actions cannot be let into; the message names it."""
+
+
+def admit(system: Win32, directory: str, *, is_low: bool) -> None:
+    """Let actions, whose tokens are of low integrity if `is_low`, read and write an empty directory of bldr's own.
+
+    What an elevated process makes belongs to the administrators, of whom no action's token is one.
+    Raises ClosedDirectoryError.
+    """
+    try:
+        system.grant_user(directory)
+        if is_low:  # nothing is kept from others by a label, which not every user may set
+            system.label_low(directory)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise ClosedDirectoryError(f"actions cannot be let into the directory {directory}: {why}") from error
 
 
 def copy_tree(source: str, destination: str) -> None:

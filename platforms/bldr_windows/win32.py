@@ -145,7 +145,10 @@ class Win32(Protocol):
     def process_token(self, process: int) -> int: ...
 
     def label_low(self, path: str) -> None:
-        """Let programs of low integrity write to this directory and to what is made in it."""
+        """Let programs of low integrity write to this directory and to what is made in it; not all disks know it."""
+
+    def grant_user(self, path: str) -> None:
+        """Let this process's user, the system and administrators alone into this directory and what is made in it."""
 
     def os_handle(self, descriptor: int) -> int:
         """The handle behind a descriptor of the C library."""

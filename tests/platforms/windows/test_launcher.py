@@ -198,8 +198,32 @@ def test_directories_of_a_launch_are_labelled_before_anything_is_in_them(launche
     labelled = [path for (path,) in system.named("label_low")]
     assert labelled[-1] == str(parts[1])
     assert os.path.dirname(labelled[0]) == str(parts[2])
+    assert [path for (path,) in system.named("grant_user")] == labelled
     system.end(0)
     wait(launcher)
+
+
+@pytest.mark.parametrize("refused", ["label_low", "grant_user"])
+def test_a_directory_that_actions_cannot_be_let_into_is_a_failure_that_names_it(launcher, system, launch, refused):
+    system.refusals = {refused: PermissionError(13, "Access is denied")}
+    launcher.start(launch())
+    (ended,) = wait(launcher)
+    assert ended.failure.message.startswith("actions cannot be let into the directory ")
+    assert ended.failure.message.endswith(": access is denied")
+    assert ended.failure.hint
+    assert not system.named("start")
+
+
+def test_where_tokens_are_not_low_nothing_is_labelled(recorded, launch, tmp_path):
+    """A label would keep nobody out there."""
+    system = recorded(integrity=0x3000)
+    system.refusals = {"label_low": PermissionError(13, "Access is denied")}
+    made = WindowsLauncher(str(tmp_path), system, {})
+    try:
+        made.start(launch())
+        assert system.named("grant_user") and not system.named("label_low")
+    finally:
+        made.close()
 
 
 @pytest.mark.posix("names that Windows does not take")

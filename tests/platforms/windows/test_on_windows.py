@@ -1,11 +1,13 @@
 """What only Microsoft's kernel enforces, and Wine accepts and ignores: `pytest -m windows`, on a Windows."""
 
 import os
+import stat
 
 import pytest
 
 from bldr.api import Level, ResourceLimits
 from bldr_windows.sandbox import WindowsSandbox
+from bldr_windows.tree import remove_tree
 
 pytestmark = pytest.mark.windows
 
@@ -31,6 +33,38 @@ def test_processor_time_that_is_used_up_ends_it_with_a_verdict(box):
     assert ended.verdict is not None, err
     assert (ended.verdict.limit, ended.verdict.value) == ("cpu", 1.0)
     assert ended.usage.cpu_s >= 1.0
+
+
+def test_more_processes_than_allowed_end_it_with_a_verdict(box):
+    program = "import subprocess, sys, time\n"
+    program += "for _ in range(9): subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    ended, _, err = box.run(program + "time.sleep(600)", limits=ResourceLimits(processes=3, wall_time_s=50))
+    assert ended.verdict is not None, err
+    assert (ended.verdict.limit, ended.verdict.value) == ("processes", 3)
+    assert ended.isolation["processes"] == Level.SUPERVISED
+
+
+def test_of_a_junction_in_an_action_s_tree_only_itself_is_removed(box, tmp_path):
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "file").write_text("mine")
+    tree = box.tree()
+    ended, _, err = box.run(
+        argv=("C:\\Windows\\System32\\cmd.exe", "/d", "/c", "mklink", "/j", "out", str(kept)), tree=tree
+    )
+    assert ended.exit_code == 0, err
+    assert os.lstat(os.path.join(tree.upper, "out")).st_file_attributes & stat.FILE_ATTRIBUTE_REPARSE_POINT
+    remove_tree(tree.upper)
+    assert (kept / "file").read_text() == "mine"
+
+
+def test_directories_for_their_maker_alone_are_the_action_s_too(box):
+    """As an administrator makes them, whose directories belong to the administrators."""
+    tree = box.tree(words="two words\n")
+    os.rmdir(tree.upper)
+    os.mkdir(tree.upper, 0o700)
+    ended, out, err = box.run("print(open('words').read(), end=''); open('new', 'w').close()", tree=tree)
+    assert (ended.exit_code, out) == (0, "two words\n"), err
 
 
 def test_use_is_counted(box):

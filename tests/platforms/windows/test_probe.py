@@ -17,7 +17,21 @@ def test_a_windows_that_takes_everything(recorded):
     assert found.supported
     assert found.isolation == WindowsSandbox().promised
     assert system.open == set(), "handles are left open"
-    assert not system.named("resume"), "the process of the trial came to run"
+    ran = [start.command_line for (start,) in system.named("start")]
+    assert [line.partition(" /c ")[2] for line in ran] == ["exit", "copy /y input output"]
+    assert len(system.named("resume")) == 1, "the process of the first trial came to run"
+
+
+def test_a_windows_whose_actions_cannot_use_what_is_made_for_them_is_not_supported(recorded):
+    system = recorded()
+    system.copies = False
+    found = probe("windows", system)
+    assert (found.supported, found.isolation) == (False, {})
+    assert "neither read nor write a directory" in found.shortfalls[0].why
+    system = recorded()
+    system.refusals = {"grant_user": PermissionError(13, "Access is denied")}
+    assert not probe("windows", system).supported
+    assert system.open == set()
 
 
 def test_a_windows_that_takes_nothing_says_so(recorded):
