@@ -139,7 +139,17 @@ def install_python(place: Path, scratch: Path) -> None:
     (place / "python312._pth").unlink()
     (place / "_wmi.pyd").unlink()  # it asks a service that Wine does not have, and waits for it
     target = place / "Lib/site-packages"
-    pip += ["install", "--quiet", "--no-deps", "--no-compile", "--only-binary", ":all:", "--target", str(target)]
+    pip += [
+        "install",
+        "--quiet",
+        "--require-hashes",
+        "--no-deps",
+        "--no-compile",
+        "--only-binary",
+        ":all:",
+        "--target",
+        str(target),
+    ]
     command(*pip, "--platform", "win_amd64", "--python-version", "3.12", "--implementation", "cp", "-r", REQUIREMENTS)
 
 
