@@ -211,6 +211,8 @@ def install_checkout(packages: Path) -> None:
         (metadata / name).write_text(own.read_text(name))
     roots = [f"W:\\{name}\n" for name in SOURCE_ROOTS]
     (packages / "bldr-checkout.pth").write_text("".join(roots))
+    # Wine 8 ends who calls it; without it `shutil.copy2` does as before Python 3.12.
+    (packages / "sitecustomize.py").write_text("import _winapi\n\nvars(_winapi).pop('CopyFile2', None)\n")
 
 
 def command(*words: object, env: dict[str, str] | None = None) -> str:
