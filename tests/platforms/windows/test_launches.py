@@ -23,6 +23,16 @@ time.sleep(600)
 """
 
 
+TOKEN = """
+import win32api, win32security as s
+token = s.OpenProcessToken(win32api.GetCurrentProcess(), s.TOKEN_QUERY)
+sid, _ = s.GetTokenInformation(token, s.TokenIntegrityLevel)
+print(sid.GetSubAuthority(sid.GetSubAuthorityCount() - 1), int(bool(s.GetTokenInformation(token, s.TokenElevation))))
+for luid, flags in s.GetTokenInformation(token, s.TokenPrivileges):
+    if flags & 2:
+        print(s.LookupPrivilegeName("", luid))
+"""
+
 SMILES = (("FACE", "a \U0001f600 b"), ("LAST", "\U0001f600" * 9))
 
 
@@ -91,6 +101,17 @@ def test_the_tree_is_where_the_command_starts(box):
     assert ended.exit_code == 0, err
     with open(os.path.join(tree.upper, "out", "upper")) as file:
         assert file.read() == "TWO WORDS\n"
+
+
+def test_changing_an_input_changes_the_action_s_copy_only(box):
+    tree = box.tree(words="two words\n")
+    ended, _, err = box.run("import os; os.chmod('words', 0o600); open('words', 'w').write('mine')", tree=tree)
+    assert ended.exit_code == 0, err
+    texts = []
+    for part in (tree.lower, tree.upper):
+        with open(os.path.join(part, "words")) as file:
+            texts.append(file.read())
+    assert texts == ["two words\n", "mine"]
 
 
 def test_an_input_is_read_only(box):
@@ -237,6 +258,15 @@ def test_what_is_promised_is_reached(box):
     ended, _, _ = box.run()
     assert covers(ended.isolation, promised)
     assert promised["env"] == promised["wall-time"] == Level.SUPERVISED
+
+
+def test_what_is_reached_is_what_an_action_says_of_its_own_token(box):
+    """Wine gives high integrity and privileges, and there nothing may be claimed of them."""
+    ended, out, err = box.run(TOKEN)
+    assert ended.exit_code == 0, err
+    integrity, is_elevated, *privileges = out.split()
+    is_harmless = int(integrity) <= 0x1000 and is_elevated == "0" and set(privileges) <= {"SeChangeNotifyPrivilege"}
+    assert ("privileges" in ended.isolation) == is_harmless, out
 
 
 def test_use_is_measured(box):

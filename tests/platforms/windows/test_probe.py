@@ -1,5 +1,6 @@
 """What the probe says of a Windows, from what it read back there."""
 
+import pathlib
 import subprocess
 import sys
 
@@ -95,11 +96,36 @@ def test_what_it_promises_is_read_without_importing_anything(place):
     assert ran.stdout.split() == [module.partition(".")[0], module]
 
 
+IN_PYTHON = {
+    "test_exit_codes_are_those_of_a_shell": "test_exit_codes_are_the_command_s_own",
+    "test_what_is_printed_arrives_apart": "test_what_is_printed_arrives_apart",
+    "test_a_program_that_is_missing_ends_with_127": "test_a_program_that_is_missing_ends_with_127",
+    "test_a_file_that_is_no_program_ends_with_126": "test_what_is_no_program_ends_with_126",
+    "test_the_environment_is_what_the_spec_says": "test_the_environment_is_the_spec_s_and_what_windows_needs",
+    "test_the_tree_is_read_and_what_is_written_is_left_in_upper": "test_the_tree_is_where_the_command_starts",
+    "test_changing_an_input_changes_the_action_s_copy_only": "test_changing_an_input_changes_the_action_s_copy_only",
+    "test_temporary_directories_are_empty_and_of_one_run": "test_temporary_directories_are_empty_and_of_one_run",
+    "test_every_launch_has_one_exit_and_the_isolation_that_was_promised": "test_what_is_promised_is_reached",
+    "test_killing_ends_all_processes": "test_killing_ends_all_processes",
+    "test_wall_time_ends_an_action_with_a_verdict": "test_wall_time_ends_it_with_a_verdict",
+    "test_use_is_measured": "test_use_is_measured",
+    "test_closing_ends_what_runs": "test_closing_ends_what_runs",
+}
+"""The contract's commands are for a POSIX shell: where `test_launches.py` says each of them in Python."""
+
+
 class TestContract(SandboxContract):
-    """What it says of itself. The contract's commands are for a POSIX shell: `test_launches.py` says them in Python."""
+    """What it says of itself."""
 
     sandbox = WindowsSandbox
 
 
-for _name in [name for name in vars(SandboxContract) if name.startswith("test_") and "probe" not in name]:
+for _name in IN_PYTHON:
     setattr(TestContract, _name, None)
+
+
+def test_all_of_the_contract_is_said_in_python():
+    """Also what is added to it: that runs here, and fails on a Windows until it is said there."""
+    launches = (pathlib.Path(__file__).parent / "test_launches.py").read_text(encoding="utf-8")
+    assert [name for name in IN_PYTHON.values() if f"def {name}(box" not in launches] == []
+    assert set(IN_PYTHON) < set(vars(SandboxContract))
