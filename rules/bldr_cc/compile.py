@@ -4,6 +4,7 @@ import posixpath
 from typing import NamedTuple
 
 from bldr.api import TREE_ROOT, Action, Artifact, CcInfo, Context, Toolchain, first_of_each
+from bldr_cc import formats
 from bldr_cc.attributes import AnyCcAttributes
 from bldr_cc.sources import Kind, kind_of
 
@@ -31,9 +32,9 @@ def compile_settings(
     defines = first_of_each((info.defines, attributes.local_defines))
     arguments = (
         *(f"-D{define}" for define in defines),
-        *(argument for path in _quote_dirs(info, context) for argument in ("-iquote", path)),
+        *(argument for path in _quote_dirs(info, context) for argument in formats.quote_directory(toolchain, path)),
         *(f"-I{path or '.'}" for path in info.include_dirs),
-        *attributes.flags,
+        *formats.without_paths(toolchain, attributes.flags),
     )
     return CompileSettings(toolchain, info.headers, arguments, attributes.env, position_independent)
 
@@ -77,16 +78,17 @@ def compile_source(source: Artifact, settings: CompileSettings, context: Context
     attributes = settings.toolchain.attributes
     compiler = attributes["cxx" if kind is Kind.CXX else "cc"]
     if not compiler:
-        context.fail("this machine's toolchain has no compiler for C++", "install g++ or clang", "sources")
+        hint = formats.hint_for_cxx(settings.toolchain)
+        context.fail("this machine's toolchain has no compiler for C++", hint, "sources")
     target = context.label.name
     made = context.declare_file(f"{target}.objects/{_object_name(source.path, context)}")
     depfile = f"{made.path}.d" if _depfile_is_complete(kind, settings.headers) else ""
     argv = (
         compiler,
-        *_reproducible(made.path, attributes),
+        *_reproducible(made.path, settings.toolchain),
         *(("-fPIC",) if settings.position_independent else ()),
-        *_MODES[context.configuration.mode],
-        *configured_flags(context, cxx=kind is Kind.CXX),
+        *formats.without_paths(settings.toolchain, _MODES[context.configuration.mode]),
+        *formats.without_paths(settings.toolchain, configured_flags(context, cxx=kind is Kind.CXX)),
         *settings.arguments,
         *(("-MD", "-MF", depfile) if depfile else ()),
         "-c",
@@ -114,9 +116,11 @@ def _depfile_is_complete(kind: Kind, headers: tuple[Artifact, ...]) -> bool:
     return kind is not Kind.ASSEMBLER and all(kind_of(header.path) is Kind.HEADER for header in headers)
 
 
-def _reproducible(object_path: str, attributes: dict[str, str]) -> tuple[str, ...]:
+def _reproducible(object_path: str, toolchain: Toolchain) -> tuple[str, ...]:
     """No path of the tree's root, no random number and no clock may reach the object."""
-    flags: tuple[str, ...] = (f"-ffile-prefix-map={TREE_ROOT}=.", f"-frandom-seed={object_path}")
+    attributes = toolchain.attributes
+    mapped = (f"-ffile-prefix-map={TREE_ROOT}=.", f"-frandom-seed={object_path}")
+    flags: tuple[str, ...] = () if formats.is_tinycc(toolchain) else mapped
     if attributes["compiler"] == "clang":  # which maps no prefix when it assembles
         flags += ("-fdebug-compilation-dir=.",)
     if attributes.get("honours_source_date_epoch") == "no":  # else __DATE__ follows SOURCE_DATE_EPOCH

@@ -7,7 +7,6 @@ from bldr_cc import formats
 from bldr_cc.attributes import AnyCcAttributes
 from bldr_cc.compile import configured_flags
 
-_ARGUMENTS_MAX_BYTES = 32 * 1024  # longer lists go through a parameter file
 _PAIRS = ("-Xlinker", "-framework", "-u", "-z", "-T", "-L", "-l", "-h", "-e")
 
 
@@ -26,11 +25,11 @@ def archive(objects: tuple[Artifact, ...], attributes: AnyCcAttributes, context:
     """A static library: no time stamps, owners or modes (D), with an index (s)."""
     made = context.declare_file(_library_name(context, "a"))
     toolchain = context.toolchain("cc")
-    head = (_archiver(attributes, toolchain, context), formats.archive_mode(toolchain), made.path)
+    head = (*_archiver(attributes, toolchain, context), formats.archive_mode(toolchain), made.path)
     argv: tuple[str, ...] = (*head, *(item.path for item in objects))
     files: tuple[tuple[str, str], ...] = ()
-    if not formats.is_macho(toolchain):  # whose archiver reads no parameter files, and whose system takes long lists
-        argv, files = _shorten(argv, len(head), made.path)
+    if formats.archiver_reads_parameters(toolchain):
+        argv, files = _shorten(argv, len(head), made.path, toolchain)
     return Action(
         argv=argv,
         inputs=objects,
@@ -43,14 +42,16 @@ def archive(objects: tuple[Artifact, ...], attributes: AnyCcAttributes, context:
     )
 
 
-def _archiver(attributes: AnyCcAttributes, toolchain: Toolchain, context: Context) -> str:
+def _archiver(attributes: AnyCcAttributes, toolchain: Toolchain, context: Context) -> tuple[str, ...]:
     """The index of objects that hold no machine code yet is written by the compiler's own archiver."""
+    if formats.is_tinycc(toolchain):
+        return ("tcc", "-ar")
     configured = (*configured_flags(context, cxx=False), *configured_flags(context, cxx=True))
     if any(flag.startswith("-flto") for flag in (*attributes.flags, *configured)):
         own = "gcc-ar" if toolchain.attributes["compiler"] == "gcc" else "llvm-ar"
         if own in toolchain.executables:
-            return own
-    return "ar"
+            return (own,)
+    return ("ar",)
 
 
 def link_shared(
@@ -84,8 +85,15 @@ def _link(
     """Objects, then static libraries (dependents first), then shared ones, then flags such as -lm."""
     toolchain = context.toolchain("cc")
     driver = _driver(toolchain, context, cxx=cxx)
+    if deps.shared_libraries and formats.is_pe(toolchain):
+        context.fail(
+            f'on Windows a program would not find "{deps.shared_libraries[0].path}", which is not beside it',
+            'depend on the library with linkage = "static"',
+            "deps",
+        )
     seed = (f"-frandom-seed={made.path}",) if toolchain.attributes["compiler"] == "gcc" else ()  # for -flto
-    configured = configured_flags(context, cxx=cxx)  # sanitizers and the like need the linker, too
+    # Sanitizers and the like need the linker, too.
+    configured = formats.without_paths(toolchain, configured_flags(context, cxx=cxx))
     rpaths = formats.rpaths(toolchain, _library_directories(made, deps))
     head = (driver, *mode, *configured, *seed, *formats.stamp(toolchain), *rpaths, "-o", made.path)
     tail = (
@@ -94,7 +102,7 @@ def _link(
         *formats.shared_arguments(toolchain, [library.path for library in deps.shared_libraries]),
         *last_of_each((attributes.link_flags, deps.link_flags)),
     )
-    argv, files = _shorten((*head, *tail), len(head), made.path)
+    argv, files = _shorten((*head, *tail), len(head), made.path, toolchain)
     return Action(
         argv=argv,
         inputs=first_of_each((objects, deps.static_libraries, deps.shared_libraries)),
@@ -110,7 +118,7 @@ def _link(
 def _driver(toolchain: Toolchain, context: Context, *, cxx: bool) -> str:
     driver = toolchain.attributes["cxx" if cxx else "cc"]
     if not driver:
-        context.fail("this machine's toolchain has no compiler for C++", "install g++ or clang")
+        context.fail("this machine's toolchain has no compiler for C++", formats.hint_for_cxx(toolchain))
     return driver
 
 
@@ -126,15 +134,12 @@ def _library_name(context: Context, extension: str) -> str:
     return posixpath.join(directory, f"lib{name}.{extension}")
 
 
-def _shorten(argv: tuple[str, ...], head: int, made_path: str) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+def _shorten(
+    argv: tuple[str, ...], head: int, made_path: str, toolchain: Toolchain
+) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
     """Move the arguments after the first `head` to a parameter file when the list is long."""
-    if sum(len(argument) + 1 for argument in argv) <= _ARGUMENTS_MAX_BYTES:
+    if sum(len(argument) + 1 for argument in argv) <= formats.arguments_max_bytes(toolchain):
         return argv, ()
     path = f"{made_path}.params"
-    content = "".join(f"{_quoted(argument)}\n" for argument in argv[head:])
+    content = "".join(f"{formats.parameter(toolchain, argument)}\n" for argument in argv[head:])
     return (*argv[:head], f"@{path}"), ((path, content),)
-
-
-def _quoted(argument: str) -> str:
-    """As gcc, clang and ar read response files: a backslash takes the meaning from white space, quotes and itself."""
-    return "".join(f"\\{letter}" if letter in " \t\n\r\v\f\\'\"" else letter for letter in argument)

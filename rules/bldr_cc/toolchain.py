@@ -9,6 +9,7 @@ from bldr.api.elf import HostFiles, runtime_files, standing
 from bldr.api.macho import SYSTEM_VERSION
 from bldr_cc import apple
 from bldr_cc.compiler import Compiler, find_compiler, find_library, find_program, script_files, search_path
+from bldr_cc.tinycc import find_tinycc
 
 _BINUTILS = (
     "ar", "as", "ld", "ld.bfd", "ld.gold", "ld.lld", "nm", "objcopy", "objdump", "ranlib", "readelf", "size", "strip",
@@ -37,6 +38,8 @@ class CcDetector:
     environment = _ENVIRONMENT
 
     def detect(self, env: Mapping[str, str]) -> Toolchain:
+        if os.name == "nt":
+            return find_tinycc(self.name, env)
         compiler = find_compiler(env)
         executables = _executables(compiler, env)
         roots = _roots(compiler)
@@ -76,6 +79,8 @@ class CcRuntimeDetector:
     environment = _ENVIRONMENT
 
     def detect(self, env: Mapping[str, str]) -> Toolchain:
+        if os.name == "nt":  # where programs load nothing but what every Windows has
+            return Toolchain(name=self.name, executables={}, identity=content_of(()).identity)
         compiler = find_compiler(env)
         loaded = runtime_files(path for path in _linked(compiler) if _is_shared(path))
         links = tuple(link for link in loaded.links if not _below_any(link[0], _roots(compiler)))
