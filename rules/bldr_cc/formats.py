@@ -22,9 +22,7 @@ def is_tinycc(toolchain: Toolchain) -> bool:
 
 def hint_for_cxx(toolchain: Toolchain) -> str:
     """What to do where there is no compiler for C++."""
-    return (
-        "TinyCC, which Windows has here, is for C alone" if is_tinycc(toolchain) else "install g++ or clang"
-    )
+    return "TinyCC, which Windows has here, is for C alone" if is_tinycc(toolchain) else "install g++ or clang"
 
 
 def archive_mode(toolchain: Toolchain) -> str:
