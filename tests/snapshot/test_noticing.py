@@ -26,7 +26,7 @@ def test_says_what_the_whole_build_says(project):
 
 def test_imports_nothing_of_the_engine(project):
     modules = project.until_quick().modules
-    light = {"bldr", "bldr.cli", "bldr.cli.main", "bldr.load", "bldr.load.directories"}
+    light = {"bldr", "bldr.cli", "bldr.cli.main", "bldr.load", "bldr.load.names"}
     loaded = {name for name in modules if name.split(".")[0] == "bldr"} - light
     assert {name.split(".")[1] for name in loaded} <= {"snapshot", "watch"}, loaded
     assert not loaded & {"bldr.snapshot.write", "bldr.snapshot.actions", "bldr.snapshot.edited"}

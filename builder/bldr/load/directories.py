@@ -3,15 +3,8 @@
 from collections.abc import Collection, Iterator
 from enum import Enum
 
+from bldr.load.names import NEVER_ENTERED
 from bldr.system import os
-
-NEVER_ENTERED = frozenset(
-    ("bldr-out", ".git", ".hg", ".svn", ".jj", ".bzr", ".pijul", "_darcs", "CVS", ".sl", "__pycache__")
-)
-"""Names of directories that hold no sources: outputs, the stores of version control, byte code."""
-
-CACHE_TAG = "CACHEDIR.TAG"
-"""Marks a cache directory that is not worth a look (bford.info/cachedir)."""
 
 MOST_LINKS = 40
 """Links that are followed for one name, as many as Linux follows."""

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from bldr.load.directories import NEVER_ENTERED, Boundary, Directory, Kind, LinkError, follow
+from bldr.load.directories import Boundary, Directory, Kind, LinkError, follow
+from bldr.load.names import NEVER_ENTERED
 from bldr.load.suggest import suggest
 from bldr.printable import UNPRINTABLE
 from bldr.system import os

@@ -11,11 +11,12 @@ from bldr.api.configuration import Configuration
 from bldr.api.errors import Problem, WorkspaceError
 from bldr.api.labels import Label, parse_label
 from bldr.load.configurations import read_configurations
-from bldr.load.directories import CACHE_TAG, Boundary, Directory, Kind, walk
+from bldr.load.directories import Boundary, Directory, Kind, walk
 from bldr.load.externals import ExternalSource, read_external
 from bldr.load.glob import is_normal_path
 from bldr.load.locked import LockedPackages
 from bldr.load.locks import files_beside, find_format
+from bldr.load.names import CACHE_TAG
 from bldr.load.packages import ROOT_TABLES, read_package, to_problems
 from bldr.load.pinned import PinnedToolchain, read_toolchain
 from bldr.load.schema import Handlers, Schemas, WorkspaceTable

@@ -188,7 +188,7 @@ def listing(path: str, *, whole: bool) -> bytes:
 
     Unless it is to be of the `whole` directory, names that the loader of workspaces never enters are left out.
     """
-    from bldr.load.directories import NEVER_ENTERED
+    from bldr.load.names import NEVER_ENTERED
 
     lines = []
     with os.scandir(path) as entries:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 
 from watchfiles._rust_notify import RustNotify
 
-from bldr.load.directories import NEVER_ENTERED
+from bldr.load.names import NEVER_ENTERED
 from bldr.watch.changes import Changes, is_output
 
 _ADDED, _DELETED = 1, 3

@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Iterable
 
 from bldr.graph.actions import LOCK_NAME
-from bldr.load.directories import CACHE_TAG, NEVER_ENTERED
+from bldr.load.names import CACHE_TAG, NEVER_ENTERED
 from bldr.watch import inotify
 from bldr.watch.changes import OUTPUTS, Changes, is_output
 from bldr.watch.inotify import Event, Inotify

@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -117,8 +118,9 @@ def test_a_started_command_is_told_with_its_pid(box, listening):
     launch = box.start("sleep", "1000", announce=True)
     one = started(box, launch)
     assert os.readlink(f"/proc/{one.pid}/exe").endswith("/sleep") or os.geteuid() != 0
-    with open(f"/proc/{one.pid}/cmdline", "rb") as file:
-        assert file.read() == b"sleep\x001000\x00"
+    arguments = Path(f"/proc/{one.pid}/cmdline")
+    box.until(arguments.read_bytes)  # the kernel has the program a moment before its arguments
+    assert arguments.read_bytes() == b"sleep\x001000\x00"
     signal.pidfd_send_signal(one.pidfd, signal.SIGTERM)
     assert box.wait(launch).exit.signal == signal.SIGTERM
     os.close(one.pidfd)
