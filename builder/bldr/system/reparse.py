@@ -28,7 +28,9 @@ def is_link(status: os.stat_result) -> bool:
 
 def as_posix(status: os.stat_result, changed_ns: int | None = None) -> os.stat_result:
     """`status` of a link as that of one, and with the time of change, which the C library has none of."""
-    more = {name: getattr(status, name) for name in dir(status) if name.startswith("st_")}
+    # From Python 3.13 on names that this system's stat_result does not have are refused.
+    names = [name for name in dir(os.stat_result) if name.startswith("st_") and hasattr(status, name)]
+    more = {name: getattr(status, name) for name in names}
     if changed_ns is not None:
         more |= {"st_ctime_ns": changed_ns, "st_ctime": changed_ns / 10**9}
     seen: list[Any] = list(status)
