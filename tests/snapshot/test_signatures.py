@@ -137,6 +137,13 @@ def test_it_was_compiled_from_the_source_beside_it():
     assert hashlib.sha256(source).hexdigest() == _signatures.SOURCE, "install again: `make test` does it"
 
 
+def test_no_format_takes_a_length():
+    """Compiled with the headers of 3.13, one that does ends in a SystemError under 3.11 and 3.12."""
+    source = (Path(proofs.__file__).parent / "signatures.c").read_text()
+    formats = re.findall(r'PyArg_ParseTuple\(\w+, "([^"]*)"', source)
+    assert formats and not any("#" in one for one in formats)
+
+
 def test_names_in_another_encoding_are_left_to_python(monkeypatch):
     monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "iso8859-1")
     assert proofs.compiled() is None

@@ -24,7 +24,7 @@ FREE = 2
 MOST_DIFFERENT = 512
 """More differences than this are work for a whole build."""
 
-_COMPILED_VERSION = 1  # as in signatures.c
+_COMPILED_VERSION = 2  # as in signatures.c
 
 _OPEN = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 

@@ -4,7 +4,6 @@
  * for it. It is compiled when bldr is installed, against the stable ABI of Python 3.11, and is optional.
  */
 
-#define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000
 #define _GNU_SOURCE
 #include <Python.h>
@@ -16,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define VERSION 1 /* `proofs` believes no other: to be raised there and here with every change of what is answered */
+#define VERSION 2 /* `proofs` believes no other: to be raised there and here with every change of what is answered */
 #define NUMBERS 5 /* of a signature: times of modification and change in ns, inode, size, mode */
 #define NS 1000000000LL
 
@@ -97,16 +96,18 @@ static char *name_of(PyObject *names, Py_ssize_t at, PyObject *kept)
 
 static PyObject *differing_here(PyObject *module, PyObject *arguments)
 {
-    PyObject *path, *names, *kept = NULL, *result = NULL;
-    const char *packed;
+    PyObject *path, *names, *numbers, *kept = NULL, *result = NULL;
+    char *packed;
     char **entries = NULL;
     Py_ssize_t *found = NULL, size, count, differing;
     int follow;
 
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "O&O!y#p", PyUnicode_FSConverter, &path, &PyTuple_Type, &names, &packed, &size,
-                          &follow))
+    /* No format with a length: what the headers of 3.13 make of one, older interpreters refuse. */
+    if (!PyArg_ParseTuple(arguments, "O&O!Sp", PyUnicode_FSConverter, &path, &PyTuple_Type, &names, &numbers, &follow))
         return NULL;
+    if (PyBytes_AsStringAndSize(numbers, &packed, &size) != 0)
+        goto done;
     count = PyTuple_Size(names);
     if (size != count * NUMBERS * (Py_ssize_t)sizeof(int64_t)) {
         PyErr_SetString(PyExc_ValueError, "five numbers of 64 bits are needed for every name");
