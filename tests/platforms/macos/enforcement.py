@@ -28,6 +28,10 @@ READ, WRITE, EXECUTE = "file-read-data", ("file-write-data", "file-write-create"
 _NOBODY_S = "\x01a name that no rule has"
 
 
+class UnenforceableError(Exception):
+    """A rule that nothing of Linux can be told of."""
+
+
 class State(NamedTuple):
     """What may be done with a path."""
 
@@ -79,7 +83,7 @@ def points(profile: Profile) -> list[Point]:
 def _among_devices(kind: str, text: str) -> set[str]:
     """A pattern is enforced where it is about devices: they can be counted."""
     if "/dev/" not in text and kind != "path-ancestors":
-        raise NotImplementedError(f"({kind} {text!r}) is about more than can be mounted")
+        raise UnenforceableError(f"({kind} {text!r}) is about more than can be mounted")
     return {f"/dev/{name}" for name in os.listdir("/dev")} if "/dev/" in text else set()
 
 
@@ -90,7 +94,7 @@ def operations(profile: Profile, cwd: str = "/") -> list[str]:
     """
     if profile.default == "allow":
         if profile.rules:
-            raise NotImplementedError("rules after (allow default)")
+            raise UnenforceableError("rules after (allow default)")
         return ["--dev-bind", "/", "/"]
     made = _Mounts(profile)
     made.above(os.path.join(cwd, "."))
@@ -137,7 +141,7 @@ class _Mounts:
         path = _merged(point.path)
         if path == "/":
             if point.below != State(read=False, write=False):
-                raise NotImplementedError("the whole root is allowed")
+                raise UnenforceableError("the whole root is allowed")
             return
         if path.startswith("/proc"):
             return
@@ -193,7 +197,7 @@ class _Mounts:
             self.empty.append(path)
             self._shown[path] = point.below
         elif point.below.write:
-            raise NotImplementedError(f"{path} may be written and not read")
+            raise UnenforceableError(f"{path} may be written and not read")
         else:
             self.above(f"{path}/.")
 
@@ -203,7 +207,7 @@ class _Mounts:
             return
         if not os.path.exists(path):
             if point.own.write and not above.write:
-                raise NotImplementedError(f"{path} may be made in a directory that may not be written to")
+                raise UnenforceableError(f"{path} may be made in a directory that may not be written to")
         elif point.own.read:
             self._mount("--bind" if point.own.write else "--ro-bind", path, path, point.own)
         elif above.read:

@@ -36,7 +36,7 @@ class Places(NamedTuple):
             "ROOT": self.root,
             "PLACE": self.place,
             "TREE": f"{self.place}/upper",
-            "TMP": f"{self.place}/work/tmp-0",
+            "TMP": f"{self.place}/scratch/tmp-0",
             "TOOLS": f"{self.place}/tools",
             "SYSROOT": self.sysroot,
             "CLT": "/Library/Developer/CommandLineTools",
@@ -95,7 +95,7 @@ def launch(
         temps=(Temp("/tmp"),),
         network=network,
     )
-    tree = StagedTree("/build", f"{places.place}/lower", places.names["TREE"], f"{places.place}/work")
+    tree = StagedTree("/build", f"{places.place}/lower", places.names["TREE"], f"{places.place}/scratch")
     asked = Launch(launch_id=1, spec=spec, argv=("/bin/sh",), cwd="/build", stdin=0, stdout=1, stderr=2, tree=tree)
     return asked, Scratch(tree.work, {"/tmp": places.names["TMP"]})
 

@@ -26,8 +26,8 @@ PERMISSIONS = {
         protected=("/private/var/cache/v1/profiles-1",),
     ),
     "nested": Permission(
-        reads=(Place(("/work",)), Place(("/work/out/fixed",))),
-        writes=(Place(("/work/out",)), Place(("/work/out/fixed/again",))),
+        reads=(Place(("/made",)), Place(("/made/out/fixed",))),
+        writes=(Place(("/made/out",)), Place(("/made/out/fixed/again",))),
         devices=(Place(("/dev/disk9",)),),
     ),
     "host-network": Permission(network="host"),
@@ -65,16 +65,16 @@ def test_profiles_are_read_and_begin_by_denying_everything(name):
 @pytest.mark.parametrize(
     ("question", "answer"),
     [
-        ("file-read-data /work/a", "allow"),
-        ("file-write-data /work/a", "deny"),
-        ("file-write-data /work/out/a", "allow"),
-        ("file-write-unlink /work/out/fixed/a", "deny"),
-        ("file-read-data /work/out/fixed/a", "allow"),
-        ("file-write-create /work/out/fixed/again/a", "allow"),
+        ("file-read-data /made/a", "allow"),
+        ("file-write-data /made/a", "deny"),
+        ("file-write-data /made/out/a", "allow"),
+        ("file-write-unlink /made/out/fixed/a", "deny"),
+        ("file-read-data /made/out/fixed/a", "allow"),
+        ("file-write-create /made/out/fixed/again/a", "allow"),
         ("file-write-data|BLOCK-DEVICE /dev/disk9", "allow"),
         ("file-write-data|BLOCK-DEVICE /dev/disk8", "deny"),
-        ("file-link /work/out/a", "deny"),
-        ("file-write-setugid /work/out/a", "deny"),
+        ("file-link /made/out/a", "deny"),
+        ("file-write-setugid /made/out/a", "deny"),
     ],
 )
 def test_the_nearest_declaration_counts(question, answer):

@@ -277,7 +277,7 @@ def test_paths_that_differ_from_what_is_around_them_are_shown_one_by_one(tmp_pat
     ],
 )
 def test_what_it_cannot_enforce_is_an_error(rule, error):
-    with pytest.raises(NotImplementedError, match=error):
+    with pytest.raises(enforcement.UnenforceableError, match=error):
         enforcement.operations(Profile(f"(version 1)(deny default){rule}"))
 
 

@@ -55,11 +55,11 @@ def test_a_launch_is_put_in_terms_of_the_host():
     )
     argv = ("/toolchain/x", "-I/toolchain/x", "-I${BLDR_ROOT}/x", "/out/x", "/build/a", "/elsewhere/x")
     launch = Launch(launch_id=1, spec=spec, argv=argv, cwd="/build", stdin=0, stdout=1, stderr=2, tree=tree)
-    command = Command(launch, places(launch, {"/tmp": "/s/work/tmp-0"}))
+    command = Command(launch, places(launch, {"/tmp": "/s/scratch/tmp-0"}))
     assert command.argv == ["/store/t/x", "-I/toolchain/x", "-I/s/upper/x", "/o/x", "/s/upper/a", "/elsewhere/x"]
     assert command.cwd == "/s/upper"
     assert command.env == {
-        "A": "/store/t/a:/usr/bin a/toolchain /s/work/tmp-0", "B": "/s/upper/x", "BLDR_ROOT": "/s/upper",
+        "A": "/store/t/a:/usr/bin a/toolchain /s/scratch/tmp-0", "B": "/s/upper/x", "BLDR_ROOT": "/s/upper",
     }  # fmt: skip
 
 
