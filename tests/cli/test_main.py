@@ -216,8 +216,9 @@ def run(_):
     print("ready", flush=True)
     time.sleep(60)
 bldr.cli.clean.run = run
-from bldr.cli.main import main
-sys.exit(main(["clean"]))
+from bldr.cli.main import run_process
+sys.argv = ["bldr", "clean"]
+run_process()
 """
 
 
@@ -230,6 +231,15 @@ def test_signals_that_end_processes_interrupt_cleanly(number):
         process.send_signal(number)
         assert process.wait() == 8
         assert process.stderr.read() == "interrupted\n"
+
+
+def test_a_caller_of_main_keeps_its_own_handlers(bldr):
+    def handlers():
+        return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+
+    before = handlers()
+    assert bldr("--version").code == 0
+    assert handlers() == before
 
 
 def test_a_hang_up_that_the_caller_ignores_stays_ignored():

@@ -33,12 +33,14 @@ usage: bldr [-C DIRECTORY] [--debug] COMMAND [ARGUMENTS...]
 
 
 def main(argv: "Sequence[str] | None" = None) -> int:
-    """Run the command line `argv` (without the program's name) and return the process's exit code."""
+    """Run the command line `argv` (without the program's name) and return the process's exit code.
+
+    The process's signal handlers stay as they are: they are the caller's.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = bool(os.environ.get("BLDR_DEBUG"))
     try:
         _open_standard_streams()
-        _end_at_once_when_interrupted()
         words, debug = _leading_options(words, debug)
         code = None if debug else _answer(words)
         if code is None:
@@ -73,6 +75,7 @@ def run_process() -> "NoReturn":
 
         become_second()
     gc.set_threshold(200_000, 20, 1000)  # graphs are large, live to the end and hold no cycles
+    _end_at_once_when_interrupted()
     code = main()
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -307,8 +310,10 @@ def _end_at_once_when_interrupted() -> None:
         import _signal  # the C half: the other one imports enum, which takes a third of the interpreter's own start
 
     def end(_number: int, _frame: object) -> None:
-        os.write(2, b"interrupted\n")
-        os._exit(INTERRUPTED)
+        try:
+            os.write(2, b"interrupted\n")
+        finally:
+            os._exit(INTERRUPTED)
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         number = getattr(_signal, name, None)

@@ -18,12 +18,15 @@ from bldr_unmounted.launcher import UnmountedLauncher
 
 FAMILY = """
 import os, sys, time
+family = os.getpid()
 for _ in range(2):
     if os.fork() == 0:
         time.sleep(1000)
 if os.fork() == 0:
-    os.setsid()
-    time.sleep(1000)
+    os.setsid()  # where no kill of the group reaches it
+    while os.getppid() == family:
+        time.sleep(0.1)
+    os._exit(0)
 while time.process_time() < 0.05:
     pass
 print("ready", flush=True)

@@ -17,6 +17,7 @@ if sys.platform != "linux":
 
 PATIENCE_S = 20
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 OUTSIDE, UPLINK, PORT = "192.0.2.2", "192.0.2.1", 4000
 
@@ -65,6 +66,10 @@ def in_child(work, *, namespace_of=None):
     raise value if isinstance(value, OSError) else AssertionError(value)
 
 
+def _end_with_the_parent():
+    system_call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _bring_up(ip, name, address):
     index = socket.if_nametoindex(name)
     ip.addr("add", index=index, address=address, prefixlen=24)
@@ -88,6 +93,7 @@ class World:
         ready, told = os.pipe()
         pid = os.fork()
         if pid == 0:
+            _end_with_the_parent()
             system_call("unshare", CLONE_NEWNET | (CLONE_NEWUSER if users else 0))
             os.write(told, b"x")
             signal.pause()
@@ -107,6 +113,7 @@ class World:
         ready, told = os.pipe()
         server = os.fork()
         if server == 0:
+            _end_with_the_parent()
             if pid is not None:
                 with open(f"/proc/{pid}/ns/net") as file:
                     system_call("setns", file.fileno(), CLONE_NEWNET)
