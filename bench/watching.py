@@ -52,7 +52,7 @@ class Watch:
         deadline_s = time.monotonic() + _LONGEST_START_S
         while time.monotonic() < deadline_s and self._process.poll() is None:
             with open(log, "rb") as printed:
-                if b"done" in printed.read():  # the first build
+                if b"watching" in printed.read():  # the first build is done, and its snapshot is written
                     return
             time.sleep(0.05)
         raise SystemExit(f"`bldr watch` is not ready: see what it printed in {log}")

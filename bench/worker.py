@@ -153,6 +153,8 @@ class Direct:
         start_s = time.perf_counter()
         self._runner.run(Work(self._node, entries, ()), lambda _work, outcome: outcomes.append(outcome))
         while not outcomes:
+            if self._runner.tidy():  # as the loop does while something runs
+                continue
             select.select([self._launcher.fileno()], [], [])
             self._runner.reap(self._launcher)
             self._runner.collect()

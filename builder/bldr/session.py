@@ -23,10 +23,10 @@ from bldr.api.providers import TestInfo
 from bldr.api.toolchains import Toolchain
 from bldr.execute.building import Building, BuildOutcome, Materialize, Plan
 from bldr.execute.machine import processors
-from bldr.execute.materialize import OUTPUT_DIRECTORY, clean_outputs, memory_of, output_directory
+from bldr.execute.materialize import clean_outputs, memory_of, output_directory
 from bldr.execute.permissions import merge_permissions, test_permissions
 from bldr.execute.platforms import Platforms
-from bldr.execute.workspace_lock import workspace_lock
+from bldr.execute.workspace_lock import WAITING, workspace_lock
 from bldr.graph.actions import ActionNode
 from bldr.graph.analysis import Analyzer, requested_files
 from bldr.graph.patterns import expand_patterns, repositories_of
@@ -339,8 +339,7 @@ class Session:
         self.events.emit(WarningEvent(kind=kind, message=message, hint=hint))
 
     def _waiting(self) -> None:
-        self._warn("lock", "another bldr builds in this workspace: waiting for it", "its process is the holder of "
-                   f"{OUTPUT_DIRECTORY}/.lock")  # fmt: skip
+        self._warn("lock", *WAITING)
 
     def _tell(self, error: BldrError) -> None:
         if isinstance(error, WorkspaceError):

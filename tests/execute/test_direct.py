@@ -7,6 +7,7 @@ import pytest
 
 from bldr.execute.direct import DirectTree
 from bldr.execute.linktree import STAMP_NS, Wanted, with_parents
+from bldr.execute.trash import Trash
 from bldr.plan.entries import Entry
 from bldr.store.digest import Digest
 from bldr.store.errors import BlobMissing
@@ -21,7 +22,7 @@ def store(tmp_path):
 
 @pytest.fixture(params=[False, True], ids=["links", "copies"])
 def tree(request, tmp_path):
-    tree = DirectTree(str(tmp_path / "tree"), None, copies=request.param)
+    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=request.param)
     yield tree
     tree.close()
 
@@ -104,7 +105,7 @@ def _rewrite(path, data):
 
 
 def test_a_copy_that_was_changed_and_given_its_times_back_is_found_out(store, tmp_path):
-    tree = DirectTree(str(tmp_path / "tree"), None, copies=True)
+    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=True)
     tree.become(store, wanted(entry(store, "in", "text")))
     _rewrite(f"{tree.root}/in", b"tExt")
     assert not tree.is_as_staged()
@@ -117,7 +118,7 @@ def far_tree(store):
     if os.stat("/dev/shm").st_dev == os.stat(store.root).st_dev:
         pytest.skip("there is one file system only")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
-        tree = DirectTree(f"{elsewhere}/tree", None, copies=False)
+        tree = DirectTree(f"{elsewhere}/tree", None, Trash(elsewhere), copies=False)
         yield tree
         tree.close()
 
@@ -140,7 +141,7 @@ def test_a_copy_in_place_of_a_link_is_not_made_again(store, far_tree):
 
 
 def test_a_copy_is_not_the_blob(store, tmp_path):
-    tree = DirectTree(str(tmp_path / "tree"), None, copies=True)
+    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=True)
     one = entry(store, "in", "text")
     tree.become(store, wanted(one))
     _rewrite(f"{tree.root}/in", b"TEXT")
@@ -230,7 +231,7 @@ def test_content_that_the_store_lost_is_missed_although_it_is_staged(store, tree
 
 
 def test_a_blob_that_was_damaged_is_not_served_from_a_tree(store, tmp_path):
-    tree = DirectTree(str(tmp_path / "tree"), None, copies=False)
+    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=False)
     one = entry(store, "a", "text")
     tree.become(store, wanted(one))
     blob = os.path.join(store.root, "blobs", one.hash[:2], one.hash[2:])
@@ -239,4 +240,24 @@ def test_a_blob_that_was_damaged_is_not_served_from_a_tree(store, tmp_path):
         file.write("tExt")
     with pytest.raises(BlobMissing):
         tree.become(store, wanted(one))
+    tree.close()
+
+
+def test_a_directory_that_held_much_is_thrown_away_whole(store, tmp_path):
+    trash = Trash(str(tmp_path))
+    tree = DirectTree(str(tmp_path / "tree"), None, trash, copies=False)
+    many = [entry(store, f"old/deep/{index}") for index in range(60)]
+    kept = entry(store, "kept/in")
+    tree.become(store, wanted(kept, *many, Entry("old/link", link="deep"), directories=("old/out",)))
+    assert tree.is_as_staged()
+    tree.become(store, wanted(kept, directories=("new",)))
+    assert names(tree) == ["kept", "kept/in", "new"]
+    assert tree.is_as_staged()
+    assert len(os.listdir(tmp_path / "trash-1" / "deep")) == 60
+    tree.become(store, wanted(kept, *many))
+    assert len(names(tree)) == 64
+    assert tree.is_as_staged()
+    assert trash.remove_one()
+    assert not trash.remove_one()
+    assert sorted(os.listdir(tmp_path)) == ["cache", "tree"]
     tree.close()

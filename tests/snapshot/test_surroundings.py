@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -164,12 +165,38 @@ def test_a_build_that_holds_the_workspace(project):
     project.until_quick()
     with open(project.root / "bldr-out/.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        argv, _ = project.argv("build", "//...")
+        argv, modules = project.argv("build", "//...")
         waiting = subprocess.Popen(argv, cwd=project.root, env=project.env(), stderr=subprocess.PIPE, text=True)
-        assert "waiting" in waiting.stderr.readline()
+        assert waiting.stderr.readline() == "warning: another bldr builds in this workspace: waiting for it\n"
+        assert waiting.stderr.readline() == "hint: its process is the holder of bldr-out/.lock\n"
         fcntl.flock(lock, fcntl.LOCK_UN)
         assert "done: 0 ran, 2 cached" in waiting.communicate(timeout=60)[1]
     assert waiting.returncode == 0
+    assert "bldr.execute.building" not in modules.read_text().split(), "what the other has built is looked at first"
+
+
+@pytest.fixture
+def looker(project):
+    """Somebody who looks whether all is as it was, and lets nobody build meanwhile."""
+    project.until_quick()
+    with open(project.root / "bldr-out/.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield lock
+
+
+def test_who_only_looks_waits_for_nobody_who_does(project, looker):
+    assert project.build().quick
+
+
+def test_an_edit_is_built_when_those_who_look_are_done(project, looker):
+    project.write("src/a.txt", "edited\n")
+    letting_go = threading.Timer(0.5, fcntl.flock, (looker, fcntl.LOCK_UN))
+    letting_go.start()
+    built = project.build()
+    letting_go.join()
+    assert built.edited
+    assert "done: 2 ran, 0 cached" in built.stderr
+    assert "waiting" not in built.stderr
 
 
 def test_two_at_once(project):

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Set
 from typing import NamedTuple
 
 from bldr.execute.linktree import STAMP_NS, Owner, Wanted, make_directory
+from bldr.execute.trash import Trash
 from bldr.plan.entries import Entry
 from bldr.store.digest import Digest, bytes_digest
 from bldr.store.removal import remove_tree
@@ -52,10 +53,12 @@ class _Made(NamedTuple):
 
 
 class DirectTree:
-    """Owns one tree at `root`. `copies`: whether files are copies, because actions run as the owner of blobs."""
+    """Owns one tree at `root`. `copies`: whether files are copies, because actions run as the owner of blobs; `trash`
+    takes what would take long to remove."""
 
-    def __init__(self, root: str, owner: Owner, *, copies: bool) -> None:
+    def __init__(self, root: str, owner: Owner, trash: Trash, *, copies: bool) -> None:
         self.root = root
+        self._trash = trash
         self._owner = owner
         self._copies = copies
         self._holds_copies = copies  # where a blob could not be linked, too
@@ -108,6 +111,8 @@ class DirectTree:
 
     def _take_away(self, store: Store, leaves: Mapping[str, Entry], wanted: Set[str]) -> None:
         """Remove what is not wanted any more."""
+        if unwanted := self._made.keys() - wanted:
+            self._discard_full(unwanted)
         for path, leaf in list(self._leaves.items()):
             if leaves.get(path) != leaf.entry or not self._is_sound(store, leaf):
                 os.unlink(path, dir_fd=self._fd)
@@ -125,6 +130,22 @@ class DirectTree:
             self._sizes.pop(directory, None)
             self._touched.discard(directory)
             self._take(directory)
+
+    def _discard_full(self, unwanted: Set[str]) -> None:
+        """Throw away whole those of the `unwanted` directories that hold much; what is below one is unwanted, too."""
+        for top in [path for path in unwanted if path.rpartition("/")[0] not in unwanted]:
+            below = f"{top}/"
+            directories = [top, *(path for path in unwanted if path.startswith(below))]
+            if sum(len(self._names[path]) for path in directories) <= _SMALL_NAMES:
+                continue
+            self._trash.add(top, self._fd)
+            for directory in directories:
+                for name in self._names.pop(directory):
+                    self._leaves.pop(f"{directory}/{name}", None)
+                del self._made[directory]
+                self._sizes.pop(directory, None)
+                self._touched.discard(directory)
+            self._take(top)
 
     def _is_sound(self, store: Store, leaf: _Leaf) -> bool:
         """Whether the store still vouches for what was staged. Raises BlobMissing."""

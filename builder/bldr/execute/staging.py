@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from bldr.api.sandbox import StagedTree
 from bldr.execute.direct import DirectTree
 from bldr.execute.linktree import NOTHING, STAMP_NS, LinkTree, Owner, Wanted, make_directory, parents, with_parents
+from bldr.execute.trash import Trash
 from bldr.graph.actions import ActionNode
 from bldr.plan.entries import Entry
 from bldr.store.digest import bytes_digest
@@ -136,12 +137,12 @@ class Stage(_Directories):
 class DirectStage(_Directories):
     """A tree that is shown itself, of links or of copies; see `DirectTree`."""
 
-    def __init__(self, parent: str, name: str, owner: Owner, kind: Kind) -> None:
+    def __init__(self, parent: str, name: str, owner: Owner, kind: Kind, trash: Trash) -> None:
         super().__init__(parent, name, owner)
         self.kind = kind
         upper = os.path.join(self.directory, "tree")
         self.tree = StagedTree(TREE_PATH, "", upper, "")
-        self._direct = DirectTree(upper, owner, copies=kind == "copies")
+        self._direct = DirectTree(upper, owner, trash, copies=kind == "copies")
         self._is_as_staged = True
 
     def fill(
@@ -194,6 +195,7 @@ class Stages:
         self._clean: list[Staged] = []
         self._used: deque[tuple[Staged, bool]] = deque()
         self._made = 0
+        self._trash = Trash(store.staging)
 
     def take(self, owner: Owner, kind: Kind = "layers", wanted: Wanted | None = None) -> Staged:
         """A stage with nothing in it that was written: of those that there are, the one nearest to what is wanted.
@@ -212,7 +214,7 @@ class Stages:
         with _told(self._store.staging):
             if kind == "layers":
                 return Stage(self._store.staging, name, owner)
-            return DirectStage(self._store.staging, name, owner, kind)
+            return DirectStage(self._store.staging, name, owner, kind, self._trash)
 
     def give_back(self, stage: Staged, *, may_serve_again: bool) -> None:
         """The action is done with it. `may_serve_again`: nobody who lives can hold a descriptor of anything in it."""
@@ -221,9 +223,9 @@ class Stages:
             self.tidy()
 
     def tidy(self) -> bool:
-        """Clean one used stage; False where there is none."""
+        """Clean one used stage, or remove what cleaner ones have thrown away; False where there is nothing."""
         if not self._used:
-            return False
+            return self._trash.remove_one()
         stage, may_serve_again = self._used.popleft()
         if may_serve_again and stage.clean():
             self._clean.append(stage)
@@ -237,6 +239,7 @@ class Stages:
             stage.remove()
         self._clean.clear()
         self._used.clear()
+        self._trash.close()
 
 
 def wanted_of(node: ActionNode, inputs: Sequence[Entry]) -> Wanted:
@@ -286,4 +289,6 @@ def _lstat(path: str) -> os.stat_result | None:
 
 def _distance(one: Wanted, other: Wanted) -> int:
     """What it costs, in links, to make one tree of another."""
-    return len(one.leaves.keys() ^ other.leaves.keys()) + _DIRECTORY_LINKS * len(one.directories ^ other.directories)
+    alike = len(one.leaves.keys() & other.leaves.keys())  # half a dozen times faster than what differs
+    leaves = len(one.leaves) + len(other.leaves) - 2 * alike
+    return leaves + _DIRECTORY_LINKS * len(one.directories ^ other.directories)

@@ -8,6 +8,12 @@ from bldr.execute.materialize import OUTPUT_DIRECTORY
 from bldr.graph.actions import LOCK_NAME
 from bldr.system import fcntl, os
 
+WAITING = (
+    "another bldr builds in this workspace: waiting for it",
+    f"its process is the holder of {OUTPUT_DIRECTORY}/{LOCK_NAME}",
+)
+"""What is said to people meanwhile, and the hint."""
+
 
 @contextmanager
 def workspace_lock(root: str, waiting: Callable[[], None]) -> Iterator[None]:

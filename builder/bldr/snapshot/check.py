@@ -24,13 +24,24 @@ WORTH_A_PROCESS = 4000
 
 _TRIES = 10
 _TRY_S = 0.01
-"""How often, and how far apart, the workspace's lock is asked for before a whole build waits for it and says so."""
+"""How often, and how far apart, the workspace's lock is asked for before it is waited for, which is said."""
+
+_TRIES_BESIDE_LOOKERS = 500
+"""How often while nobody builds, and others only look whether all is as it was: they are soon done."""
 
 OUTPUTS = "bldr-out"
 LOCK_NAME = ".lock"
 """Of a workspace: the folder of outputs, and the lock in it."""
 
 _DAY_NS = 86_400_000_000_000
+
+
+class HeldError(Exception):
+    """A build has the workspace at `root`."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.root = root
 
 
 def answer(words: "Sequence[str]") -> int | None:
@@ -46,7 +57,7 @@ def answer(words: "Sequence[str]") -> int | None:
 
     gc.disable()
     try:
-        code = _answer(words, directory, started_s)
+        code = _answer_when_free(words, directory, started_s)
         if code is None and is_fresh(directory):
             from bldr.snapshot import checkout
 
@@ -66,7 +77,21 @@ def is_fresh(directory: str) -> bool:
         return False
 
 
-def _answer(words: "Sequence[str]", directory: str, started_s: float) -> int | None:
+def _answer_when_free(words: "Sequence[str]", directory: str, started_s: float) -> int | None:
+    while True:
+        try:
+            return _answer(words, directory, started_s)
+        except HeldError as held:
+            from bldr.snapshot.waiting import wait_for_build
+
+            wait_for_build(held.root, words)  # what is built there may be what is asked for here
+
+
+def _answer(words: "Sequence[str]", directory: str, started_s: float, *, alone: bool = False) -> int | None:
+    """`alone`: whether nobody else may look meanwhile, for it is known that something is to be built.
+
+    Raises HeldError.
+    """
     from bldr.snapshot.files import ACTIONS, SINCE, place_of, read
 
     cache = cache_directory(words, os.environ)
@@ -74,7 +99,7 @@ def _answer(words: "Sequence[str]", directory: str, started_s: float) -> int | N
     snapshot = read(place, cache)
     if snapshot is None or not fits(snapshot.head, cache):
         return None
-    held = hold_workspace(snapshot.head["root"])
+    held = hold_workspace(snapshot.head["root"], alone=alone)
     if held is None:
         return None
     try:
@@ -94,6 +119,8 @@ def _answer(words: "Sequence[str]", directory: str, started_s: float) -> int | N
             return say(snapshot.head, time.monotonic() - started_s)
         if not os.path.exists(place + ACTIONS):
             return None
+        if not (alone or take_alone(held)):
+            return _answer(words, directory, started_s, alone=True)  # somebody may have built meanwhile
         return _build(place, cache, snapshot.head, changed, since, groups)
     finally:
         os.close(held)
@@ -142,25 +169,49 @@ def fits(head: "dict[str, Any]", cache: str) -> bool:
     return all(name in SET_BY_SHELLS and os.environ.get(name) == value for name, value in passed_on.items())
 
 
-def hold_workspace(root: str) -> int | None:
-    """The workspace's lock; None while a build has it. Another null build is waited for."""
-    import fcntl
+def hold_workspace(root: str, *, alone: bool) -> int | None:
+    """The workspace's lock, or a share of it, with which nothing is built; None where nothing was ever built.
 
+    Raises HeldError.
+    """
     try:
         descriptor = os.open(
             f"{root}/{OUTPUTS}/{LOCK_NAME}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         )
     except OSError:
         return None
-    for _ in range(_TRIES):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            time.sleep(_TRY_S)
-        else:
+    tries = 0
+    for _ in range(_TRIES_BESIDE_LOOKERS):
+        if take_alone(descriptor) if alone else _take_share(descriptor):
             return descriptor
+        tries += not (alone and _take_share(descriptor))
+        if tries == _TRIES:
+            break
+        time.sleep(_TRY_S)
     os.close(descriptor)
-    return None
+    raise HeldError(root)
+
+
+def take_alone(descriptor: int) -> bool:
+    """Get the lock for oneself; a share that one had is lost where that cannot be at once."""
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        return False
+    return True
+
+
+def _take_share(descriptor: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _different(snapshot: "Snapshot", allowed: "set[Place]") -> "list[Place] | None":

@@ -11,7 +11,7 @@ import stat
 import time
 
 from bldr.snapshot import files
-from bldr.snapshot.check import LOCK_NAME, OUTPUTS, fits, hold_workspace, say
+from bldr.snapshot.check import LOCK_NAME, OUTPUTS, HeldError, fits, hold_workspace, say
 from bldr.snapshot.proofs import FREE, UNFOLLOWED, are_absent, differing, inodes_hold, listing, numbers
 from bldr.snapshot.request import cache_directory, twin_key
 from bldr.snapshot.twin import CONTENT_BYTES, EXECUTABLE, HASH_BYTES, LINK, SIZE_BYTES, TWIN
@@ -48,7 +48,7 @@ def answer(words: "Sequence[str]", directory: str, started_s: float) -> int | No
         return None
     try:
         with_lock = _take_workspace(directory)
-    except OSError:
+    except (OSError, HeldError):
         return None
     if with_lock is None:
         return None
@@ -74,7 +74,7 @@ def _take_workspace(directory: str) -> int | None:
         if not stat.S_ISDIR(os.lstat(out).st_mode):
             return None
     os.close(os.open(f"{out}/{LOCK_NAME}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644))
-    held = hold_workspace(directory)
+    held = hold_workspace(directory, alone=True)
     if held is not None and os.listdir(out) != [LOCK_NAME]:  # somebody was faster
         os.close(held)
         return None

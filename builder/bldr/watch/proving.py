@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bldr.snapshot import files
-from bldr.snapshot.check import all_groups, hold_workspace
+from bldr.snapshot.check import HeldError, all_groups, hold_workspace
 from bldr.snapshot.proofs import UNFOLLOWED, are_absent, differing, inodes_hold, listings_hold, numbers
 from bldr.snapshot.since import Since, read_since
 
@@ -64,7 +64,10 @@ def prove(path: str, cache: str, root: str, watched: Collection[str]) -> Result 
     snapshot = files.read(path, cache)
     if snapshot is None or snapshot.head["root"] != root:
         return None
-    held = hold_workspace(root)
+    try:
+        held = hold_workspace(root, alone=False)
+    except HeldError:
+        return BUSY
     if held is None:
         return BUSY
     try:
