@@ -144,7 +144,7 @@ class Building:
         try:
             self._loop.run()
         finally:
-            self._history.save()
+            self._history.close()
             self._platforms.close()
             self._sandboxed.close()
             if self._following:
@@ -253,7 +253,7 @@ class Building:
                 hint=result.hint,
                 log=self._log_path(result),
                 command=node.action.argv,
-                started_s=self._started_s.get(node.index, 0.0),
+                started_s=self._started_s.pop(node.index, 0.0),
                 remaining=remaining,
                 attempt=work.attempt if again else len(outcome.earlier) + 1,
                 again=again,

@@ -128,6 +128,12 @@ class History:
             kept = [reads, *(other for other in known if other != reads)][:_MOST_READ_SETS]
             self._store.memo.put(f"reads/{first_level_key}", msgspec.msgpack.encode(kept))
 
+    def close(self) -> None:
+        """Save, and keep nothing in memory: of very many actions it is much."""
+        self.save()
+        for known in (self.durations_s, self.needs, self._never_failed, self._known):
+            known.clear()
+
     def save(self) -> None:
         if self._changed:
             self._store.memo.put(self._durations_key, msgspec.msgpack.encode(self.durations_s))

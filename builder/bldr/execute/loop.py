@@ -81,6 +81,9 @@ class Loop:
                     self._wait(wakeup)
             finally:
                 self._selector.close()
+                # What decided the order is of no use any more, and of very many actions it is large.
+                for known in (self._nodes, self._missing, self._users):
+                    known.clear()
 
     def _advance(self) -> bool:
         """Finish and start whatever can be without waiting; False when nothing is left but what runs."""

@@ -5,6 +5,7 @@ Nodes, and the labels that ask for what they make, are pieces of their own; who 
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 
 import msgspec
 
@@ -14,6 +15,7 @@ from bldr.api.toolchains import Toolchain
 from bldr.graph.actions import ActionNode, Permissions
 from bldr.plan.entries import Entry
 from bldr.snapshot import files
+from bldr.snapshot.gathered import Gathered
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True):
@@ -129,22 +131,37 @@ def write(
 
     Indexes of nodes become places in `nodes`, which hold all that are needed, in order. Raises OSError.
     """
+    path = place + files.ACTIONS
+    files.make_folder(path)
+    with closing(_Packed(path)) as pieces, closing(_Packed(path)) as labelled:
+        parts = _parts(pieces, labelled, nodes, entries, wanted, sources)
+        files.write(path, dict(head), parts)
+
+
+def _parts(
+    pieces: "_Packed",
+    labelled: "_Packed",
+    nodes: Sequence[ActionNode],
+    entries: Mapping[str, Sequence[Entry]],
+    wanted: Iterable[tuple[Label, Sequence[Artifact]]],
+    sources: Sequence[str],
+) -> list[bytes | Gathered]:
     index_of = {node.index: index for index, node in enumerate(nodes)}
-    labelled, numbers = _labelled(wanted, nodes)
-    users: list[list[int]] = [[] for _ in nodes]
-    readers: dict[str, list[int]] = {path: [] for path in sources}
+    numbers = _add_labels(labelled, wanted, nodes)
+    users = _Numbers()
+    readers = _Numbers()
+    source_of = {path: number for number, path in enumerate(sources)}
     toolchains: dict[str, Toolchain] = {}
     encode = msgspec.msgpack.Encoder().encode
     common = _Numbered()
-    pieces = _Packed()
     for index, node in enumerate(nodes):
         deps = tuple(map(index_of.__getitem__, node.deps))
         for dep in deps:
-            users[dep].append(index)
+            users.add(dep, index)
         action = node.action
         for artifact in action.inputs + action.tools:
             if artifact.owner is None:
-                readers[artifact.path].append(index)
+                readers.add(source_of[artifact.path], index)
         for toolchain in node.toolchains:
             toolchains[toolchain.name] = toolchain
         outputs = {output.path: tuple(entries.get(output.path, ())) for output in action.outputs}
@@ -162,31 +179,29 @@ def write(
             labels,
         )
         pieces.add(encode(written))
-    parts: list[bytes | bytearray] = [
+    return [
         *pieces.parts(),
         *labelled.parts(),
-        *_packed_numbers(users),
-        *_packed_numbers([readers[path] for path in sources]),
+        *users.parts(len(nodes)),
+        *readers.parts(len(sources)),
         encode(list(toolchains.values())),
         encode(common.values),
     ]
-    files.write(place + files.ACTIONS, dict(head), parts)
 
 
-def _labelled(
-    wanted: Iterable[tuple[Label, Sequence[Artifact]]], nodes: Sequence[ActionNode]
-) -> tuple["_Packed", dict[str, list[int]]]:
-    """Every label as it is written, and by path the numbers of those that ask for what stands there."""
+def _add_labels(
+    labelled: "_Packed", wanted: Iterable[tuple[Label, Sequence[Artifact]]], nodes: Sequence[ActionNode]
+) -> dict[str, tuple[int, ...]]:
+    """Add every label as it is written; by path, the numbers of those that ask for what stands there."""
     maker_of = {output.path: index for index, node in enumerate(nodes) for output in node.action.outputs}
-    labelled = _Packed()
-    numbers: dict[str, list[int]] = {}
+    numbers: dict[str, tuple[int, ...]] = {}
     encode = msgspec.msgpack.Encoder().encode
     for number, (label, artifacts) in enumerate(wanted):
         makers = dict.fromkeys(maker_of[artifact.path] for artifact in artifacts)
         labelled.add(encode(Asked(label, tuple(artifacts), tuple(makers))))
         for artifact in artifacts:
-            numbers.setdefault(artifact.path, []).append(number)
-    return labelled, numbers
+            numbers[artifact.path] = (*numbers.get(artifact.path, ()), number)
+    return numbers
 
 
 def read(place: str, cache_directory: str, base: bytes) -> Actions | None:
@@ -196,18 +211,21 @@ def read(place: str, cache_directory: str, base: bytes) -> Actions | None:
 
 
 class _Packed:
-    """Pieces as they are written: one after the other, without a copy of all in between."""
+    """Pieces as they are written: one after the other, for the file at `path`."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str) -> None:
         self._offsets = array("q", [0])
-        self._data = bytearray()
+        self._data = Gathered(path)
 
     def add(self, piece: bytes) -> None:
-        self._data += piece
+        self._data.add(piece)
         self._offsets.append(len(self._data))
 
-    def parts(self) -> tuple[bytes, bytearray]:
+    def parts(self) -> tuple[bytes, Gathered]:
         return self._offsets.tobytes(), self._data
+
+    def close(self) -> None:
+        self._data.close()
 
 
 class _Numbered:
@@ -232,9 +250,29 @@ class _Numbered:
         return known
 
 
-def _packed_numbers(lists: Iterable[list[int]]) -> tuple[bytes, bytes]:
-    offsets, data = array("q", [0]), array("q")
-    for numbers in lists:
-        data.extend(numbers)
-        offsets.append(len(data) * data.itemsize)
-    return offsets.tobytes(), data.tobytes()
+class _Numbers:
+    """Lists of numbers, by number, gathered as pairs: as lists of their own they would take ten times the memory."""
+
+    def __init__(self) -> None:
+        self._keys = array("q")
+        self._values = array("q")
+
+    def add(self, key: int, value: int) -> None:
+        self._keys.append(key)
+        self._values.append(value)
+
+    def parts(self, count: int) -> tuple[bytes, bytes]:
+        """Where the list of each of `count` keys begins, in bytes, and all lists, in the order of adding."""
+        ends = array("q", bytes(8 * (count + 1)))
+        for key in self._keys:
+            ends[key + 1] += 1
+        total = 0
+        for index, number in enumerate(ends):
+            total += number
+            ends[index] = total
+        data = array("q", bytes(8 * total))
+        free = array("q", ends)
+        for key, value in zip(self._keys, self._values, strict=True):
+            data[free[key]] = value
+            free[key] += 1
+        return array("q", (end * data.itemsize for end in ends)).tobytes(), data.tobytes()

@@ -7,8 +7,10 @@ import time
 
 TYPE_CHECKING = False  # see bldr.cli.main
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
+
+    from bldr.snapshot.gathered import Gathered
 
 VERSION = 2
 FOLDER = "v1/snapshots"
@@ -108,32 +110,38 @@ def read_own(path: str, cache_directory: str) -> bytes | None:
         os.close(descriptor)
 
 
-def write(path: str, head: "dict[str, Any]", parts: "Sequence[bytes | bytearray]" = ()) -> None:
+def write(path: str, head: "dict[str, Any]", parts: "Sequence[bytes | Gathered]" = ()) -> None:
     """Put a snapshot in the place of whatever is at `path`. Raises OSError."""
     from xxhash import xxh3_128
 
     packed = encoded({**head, "sizes": [len(part) for part in parts]})
     body = [len(packed).to_bytes(_LENGTH_BYTES, "little"), packed, *parts]
     checksum = xxh3_128()
-    for part in body:
-        checksum.update(part)
-    _replace(path, [_MAGIC, checksum.digest(), *body])
+    for chunk in _chunks(body):
+        checksum.update(chunk)
+    _replace(path, _chunks([_MAGIC, checksum.digest(), *body]))
 
 
-def _replace(path: str, parts: "Sequence[bytes | bytearray]") -> None:
+def _chunks(parts: "Sequence[bytes | Gathered]") -> "Iterator[bytes | bytearray]":
+    for part in parts:
+        if isinstance(part, bytes):
+            yield part
+        else:
+            yield from part.chunks()
+
+
+def _replace(path: str, chunks: "Iterable[bytes | bytearray]") -> None:
     """Write beside and rename, so that a reader has the old file or the new one, whole. Raises OSError.
 
     Nothing is synchronised with the disk: what a power failure tears has the wrong checksum.
     """
-    folder = os.path.dirname(path)
-    cache = os.stat(os.path.dirname(folder))
+    cache = make_folder(path)
     temporary = f"{path}.{os.getpid()}.new"
-    _make(folder, cache)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         try:
-            for part in parts:
-                view = memoryview(part)
+            for chunk in chunks:
+                view = memoryview(chunk)
                 while view:
                     view = view[os.write(descriptor, view) :]
             if os.geteuid() == 0 and cache.st_uid != 0:
@@ -146,13 +154,17 @@ def _replace(path: str, parts: "Sequence[bytes | bytearray]") -> None:
         raise
 
 
-def _make(folder: str, cache: os.stat_result) -> None:
+def make_folder(path: str) -> os.stat_result:
+    """Make the folder of the snapshot at `path` where it is missing; returns the state of the cache. Raises OSError."""
+    folder = os.path.dirname(path)
+    cache = os.stat(os.path.dirname(folder))
     try:
         os.mkdir(folder, 0o700)
     except FileExistsError:
-        return
+        return cache
     if os.geteuid() == 0 and cache.st_uid != 0:
         os.chown(folder, cache.st_uid, cache.st_gid)
+    return cache
 
 
 def prune(cache_directory: str, most_files: int = _MOST_FILES) -> None:
