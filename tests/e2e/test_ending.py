@@ -92,7 +92,7 @@ def test_two_builds_of_one_workspace_take_turns(project, until):
     assert second.returncode == 0, err
     first.communicate(timeout=60)
     assert first.returncode == 0
-    waited = "another bldr builds in this workspace" in err
+    waited = "another bldr is at work in this workspace" in err
     assert waited or "0 ran" not in err
 
 

@@ -261,3 +261,22 @@ def test_a_directory_that_held_much_is_thrown_away_whole(store, tmp_path):
     assert not trash.remove_one()
     assert sorted(os.listdir(tmp_path)) == ["cache", "tree"]
     tree.close()
+
+
+@pytest.mark.parametrize("copies", [False, True], ids=["links", "copies"])
+def test_what_holds_much_goes_whole_and_what_holds_little_is_kept_beside(store, tmp_path, copies):
+    trash = Trash(str(tmp_path))
+    tree = DirectTree(str(tmp_path / "tree"), None, trash, copies=copies)
+    many = [entry(store, f"{top}/{index}") for top in ("much", "much-more/deep") for index in range(50)]
+    few = [entry(store, f"few/{index}") for index in range(3)]
+    tree.become(store, wanted(*many, *few))
+    tree.become(store, wanted(entry(store, "much"), entry(store, "much-more/in")))
+    assert names(tree) == ["much", "much-more", "much-more/in"]
+    assert tree.is_as_staged()
+    beside = [name for name in os.listdir(tmp_path) if name not in ("cache", "tree")]
+    assert sorted(name.partition(".")[0] for name in beside) == ["trash-1", "trash-2", "tree"]
+    assert os.listdir(next(tmp_path.glob("tree.*"))) == []
+    tree.become(store, wanted(*many, *few))
+    assert len(names(tree)) == 50 + 50 + 3 + 4
+    assert tree.is_as_staged()
+    tree.close()

@@ -1,14 +1,16 @@
 """A null build notices every change of the machine and of the cache, and bears others at work."""
 
+import errno
 import fcntl
 import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
+
+from bldr.snapshot import check
 
 
 def assert_noticed(project, **more):
@@ -167,7 +169,7 @@ def test_a_build_that_holds_the_workspace(project):
         fcntl.flock(lock, fcntl.LOCK_EX)
         argv, modules = project.argv("build", "//...")
         waiting = subprocess.Popen(argv, cwd=project.root, env=project.env(), stderr=subprocess.PIPE, text=True)
-        assert waiting.stderr.readline() == "warning: another bldr builds in this workspace: waiting for it\n"
+        assert waiting.stderr.readline() == "warning: another bldr is at work in this workspace: waiting for it\n"
         assert waiting.stderr.readline() == "hint: its process is the holder of bldr-out/.lock\n"
         fcntl.flock(lock, fcntl.LOCK_UN)
         assert "done: 0 ran, 2 cached" in waiting.communicate(timeout=60)[1]
@@ -188,15 +190,76 @@ def test_who_only_looks_waits_for_nobody_who_does(project, looker):
     assert project.build().quick
 
 
-def test_an_edit_is_built_when_those_who_look_are_done(project, looker):
+def test_an_edit_waits_for_who_looks_and_then_looks_again(project, looker):
     project.write("src/a.txt", "edited\n")
-    letting_go = threading.Timer(0.5, fcntl.flock, (looker, fcntl.LOCK_UN))
-    letting_go.start()
-    built = project.build()
-    letting_go.join()
-    assert built.edited
-    assert "done: 2 ran, 0 cached" in built.stderr
-    assert "waiting" not in built.stderr
+    argv, modules = project.argv("build", "//...")
+    waiting = subprocess.Popen(argv, cwd=project.root, env=project.env(), stderr=subprocess.PIPE, text=True)
+    assert waiting.stderr.readline() == "warning: another bldr is at work in this workspace: waiting for it\n"
+    project.write("src/b.txt", "edited meanwhile\n")
+    fcntl.flock(looker, fcntl.LOCK_UN)
+    assert "done: 2 ran, 0 cached" in waiting.communicate(timeout=60)[1]
+    assert "bldr.session" not in modules.read_text().split()
+    assert project.read("bldr-out/one.out") == "edited\nedited meanwhile\n"
+
+
+def test_edits_at_once_do_not_keep_each_other_from_building(project):
+    for turn in range(3):
+        project.until_quick()
+        project.write("src/a.txt", f"edit {turn}\n")
+        running = [
+            subprocess.Popen(
+                project.argv("build", "-q", "//...")[0], cwd=project.root, env=project.env(), stderr=subprocess.PIPE
+            )
+            for _ in range(4)
+        ]
+        for process in running:
+            assert process.communicate(timeout=60)[1] in (b"", _WAITED)
+            assert process.returncode == 0
+        assert project.read("bldr-out/one.out") == f"edit {turn}\nb\n"
+
+
+_WAITED = (
+    b"warning: another bldr is at work in this workspace: waiting for it\n"
+    b"hint: its process is the holder of bldr-out/.lock\n"
+)
+
+
+def test_a_workspace_that_cannot_be_locked_is_left_to_the_whole_build(project, monkeypatch):
+    project.until_quick()
+
+    def flock(descriptor, operation):
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    before = os.listdir("/proc/self/fd")
+    assert check.hold_workspace(str(project.root), alone=True) is None
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_who_cannot_wait_hears_why_from_the_whole_build(project):
+    project.until_quick()
+    elsewhere = project.top / "elsewhere"
+    (project.root / "bldr-out").rename(elsewhere)
+    (project.root / "bldr-out").symlink_to(elsewhere)
+    with open(elsewhere / ".lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        built = project.build()
+    assert built.exit_code == 2
+    assert "is a link" in built.stderr
+
+
+def test_who_waited_leaves_a_snapshot_all_the_same(project):
+    """Of two builds at once, the second hears that it has to wait: no warning that others must get, too."""
+    (project.root / "bldr-out").mkdir()
+    with open(project.root / "bldr-out/.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        argv, _ = project.argv("build", "//...")
+        waiting = subprocess.Popen(argv, cwd=project.root, env=project.env(), stderr=subprocess.PIPE, text=True)
+        assert "waiting" in waiting.stderr.readline()
+        project.settle()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert "done: 2 ran" in waiting.communicate(timeout=60)[1]
+    assert project.snapshots()
 
 
 def test_two_at_once(project):

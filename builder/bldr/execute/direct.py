@@ -133,9 +133,12 @@ class DirectTree:
 
     def _discard_full(self, unwanted: Set[str]) -> None:
         """Throw away whole those of the `unwanted` directories that hold much; what is below one is unwanted, too."""
-        for top in [path for path in unwanted if path.rpartition("/")[0] not in unwanted]:
-            below = f"{top}/"
-            directories = [top, *(path for path in unwanted if path.startswith(below))]
+        top_of: dict[str, str] = {}
+        trees: dict[str, list[str]] = {}
+        for path in sorted(unwanted):  # each after those above it
+            top_of[path] = top = top_of.get(path.rpartition("/")[0], path)
+            trees.setdefault(top, []).append(path)
+        for top, directories in trees.items():
             if sum(len(self._names[path]) for path in directories) <= _SMALL_NAMES:
                 continue
             self._trash.add(top, self._fd)

@@ -235,11 +235,13 @@ class Stages:
 
     def close(self) -> None:
         """Remove all that were given back."""
-        for stage in (*self._clean, *(stage for stage, _ in self._used)):
-            stage.remove()
-        self._clean.clear()
-        self._used.clear()
-        self._trash.close()
+        try:
+            for stage in (*self._clean, *(stage for stage, _ in self._used)):
+                stage.remove()
+        finally:
+            self._clean.clear()
+            self._used.clear()
+            self._trash.close()
 
 
 def wanted_of(node: ActionNode, inputs: Sequence[Entry]) -> Wanted:

@@ -21,13 +21,13 @@ class Trash:
         self._added = 0
 
     def add(self, name: str, dir_fd: int) -> None:
-        """Take the directory `name` away from below `dir_fd`. Raises OSError."""
-        if len(self._waiting) >= _MOST:
-            self.remove_one()
+        """Take the directory `name` away from below `dir_fd`. Raises OSError, CacheError."""
         self._added += 1
         place = f"trash-{self._added}"
         os.rename(name, os.path.join(self._parent, place), src_dir_fd=dir_fd)
         self._waiting.append(place)
+        if len(self._waiting) > _MOST:
+            self.remove_one()
 
     def remove_one(self) -> bool:
         """Remove what waited longest; False where nothing does. Raises CacheError."""

@@ -191,16 +191,16 @@ def _parts(
 
 def _add_labels(
     labelled: "_Packed", wanted: Iterable[tuple[Label, Sequence[Artifact]]], nodes: Sequence[ActionNode]
-) -> dict[str, tuple[int, ...]]:
+) -> dict[str, list[int]]:
     """Add every label as it is written; by path, the numbers of those that ask for what stands there."""
     maker_of = {output.path: index for index, node in enumerate(nodes) for output in node.action.outputs}
-    numbers: dict[str, tuple[int, ...]] = {}
+    numbers: dict[str, list[int]] = {}
     encode = msgspec.msgpack.Encoder().encode
     for number, (label, artifacts) in enumerate(wanted):
         makers = dict.fromkeys(maker_of[artifact.path] for artifact in artifacts)
         labelled.add(encode(Asked(label, tuple(artifacts), tuple(makers))))
         for artifact in artifacts:
-            numbers[artifact.path] = (*numbers.get(artifact.path, ()), number)
+            numbers.setdefault(artifact.path, []).append(number)
     return numbers
 
 

@@ -26,9 +26,6 @@ _TRIES = 10
 _TRY_S = 0.01
 """How often, and how far apart, the workspace's lock is asked for before it is waited for, which is said."""
 
-_TRIES_BESIDE_LOOKERS = 500
-"""How often while nobody builds, and others only look whether all is as it was: they are soon done."""
-
 OUTPUTS = "bldr-out"
 LOCK_NAME = ".lock"
 """Of a workspace: the folder of outputs, and the lock in it."""
@@ -37,7 +34,7 @@ _DAY_NS = 86_400_000_000_000
 
 
 class HeldError(Exception):
-    """A build has the workspace at `root`."""
+    """Another process has the workspace at `root`: one that builds or, for who wants to build, one that looks."""
 
     def __init__(self, root: str) -> None:
         super().__init__(root)
@@ -78,20 +75,18 @@ def is_fresh(directory: str) -> bool:
 
 
 def _answer_when_free(words: "Sequence[str]", directory: str, started_s: float) -> int | None:
-    while True:
-        try:
-            return _answer(words, directory, started_s)
-        except HeldError as held:
-            from bldr.snapshot.waiting import wait_for_build
+    try:
+        return _answer(words, directory, started_s)
+    except HeldError as held:
+        root = held.root
+    from bldr.snapshot.waiting import when_free
 
-            wait_for_build(held.root, words)  # what is built there may be what is asked for here
+    # What the other has built may be what is asked for here.
+    return when_free(root, words, lambda: _answer(words, directory, started_s, is_alone=True))
 
 
-def _answer(words: "Sequence[str]", directory: str, started_s: float, *, alone: bool = False) -> int | None:
-    """`alone`: whether nobody else may look meanwhile, for it is known that something is to be built.
-
-    Raises HeldError.
-    """
+def _answer(words: "Sequence[str]", directory: str, started_s: float, *, is_alone: bool = False) -> int | None:
+    """`is_alone`: whether the caller holds the workspace. Raises HeldError, unless it does."""
     from bldr.snapshot.files import ACTIONS, SINCE, place_of, read
 
     cache = cache_directory(words, os.environ)
@@ -99,7 +94,7 @@ def _answer(words: "Sequence[str]", directory: str, started_s: float, *, alone: 
     snapshot = read(place, cache)
     if snapshot is None or not fits(snapshot.head, cache):
         return None
-    held = hold_workspace(snapshot.head["root"], alone=alone)
+    held = -1 if is_alone else hold_workspace(snapshot.head["root"], alone=False)
     if held is None:
         return None
     try:
@@ -119,11 +114,16 @@ def _answer(words: "Sequence[str]", directory: str, started_s: float, *, alone: 
             return say(snapshot.head, time.monotonic() - started_s)
         if not os.path.exists(place + ACTIONS):
             return None
-        if not (alone or take_alone(held)):
-            return _answer(words, directory, started_s, alone=True)  # somebody may have built meanwhile
+        try:
+            may_build = is_alone or _lock(held, alone=True)
+        except OSError:  # NFS locks alone only what may be written to
+            return None
+        if not may_build:
+            raise HeldError(snapshot.head["root"])  # the share is lost: somebody may have built
         return _build(place, cache, snapshot.head, changed, since, groups)
     finally:
-        os.close(held)
+        if held >= 0:
+            os.close(held)
 
 
 def _build(
@@ -170,7 +170,7 @@ def fits(head: "dict[str, Any]", cache: str) -> bool:
 
 
 def hold_workspace(root: str, *, alone: bool) -> int | None:
-    """The workspace's lock, or a share of it, with which nothing is built; None where nothing was ever built.
+    """The workspace's lock, or a share of it, with which nobody builds; None where it cannot be had at all.
 
     Raises HeldError.
     """
@@ -180,36 +180,26 @@ def hold_workspace(root: str, *, alone: bool) -> int | None:
         )
     except OSError:
         return None
-    tries = 0
-    for _ in range(_TRIES_BESIDE_LOOKERS):
-        if take_alone(descriptor) if alone else _take_share(descriptor):
-            return descriptor
-        tries += not (alone and _take_share(descriptor))
-        if tries == _TRIES:
-            break
-        time.sleep(_TRY_S)
+    try:
+        for _ in range(_TRIES):
+            if _lock(descriptor, alone=alone):
+                return descriptor
+            time.sleep(_TRY_S)
+    except OSError:  # a file system that has no such locks
+        os.close(descriptor)
+        return None
     os.close(descriptor)
     raise HeldError(root)
 
 
-def take_alone(descriptor: int) -> bool:
-    """Get the lock for oneself; a share that one had is lost where that cannot be at once."""
+def _lock(descriptor: int, *, alone: bool) -> bool:
+    """Whether the lock, or a share of it, could be had at once; if not, what one had before is lost. Raises OSError."""
     import fcntl
 
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
-        return False
-    return True
-
-
-def _take_share(descriptor: int) -> bool:
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
         return False
     return True
 

@@ -137,6 +137,7 @@ def _replace(path: str, chunks: "Iterable[bytes | bytearray]") -> None:
     """
     cache = make_folder(path)
     temporary = f"{path}.{os.getpid()}.new"
+    remove(temporary)  # of a process of the same number that was killed
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         try:

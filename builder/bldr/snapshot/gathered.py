@@ -1,5 +1,6 @@
 """Bytes that are gathered piece by piece and then written once, without all of them being in memory."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -47,8 +48,10 @@ class Gathered:
 
 
 def _open_unnamed(beside: str) -> int:
-    """A process that is killed in between leaves a name that `files.prune` knows."""
+    """The name is of the kind that `bldr watch` does not look at."""
     name = f"{beside}.{os.getpid()}.gathered.new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name)  # of a process of the same number that was killed
     descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     os.unlink(name)
     return descriptor

@@ -31,7 +31,7 @@ class Heard:
     def on_event(self, event: Event) -> None:
         """Keep what counts."""
         if isinstance(event, WarningEvent):
-            self.warnings += 1
+            self.warnings += event.kind != "lock"  # who had to wait for another build will not have to again
         elif isinstance(event, TestSummary):
             self.tests.append(event)
         elif isinstance(event, BuildFinished):
