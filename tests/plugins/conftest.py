@@ -10,8 +10,9 @@ import pytest
 
 DRIVER = """
 import contextlib, io, json, sys
-from bldr.cli.main import main
+from bldr.cli.main import _end_at_once_when_interrupted, main
 
+_end_at_once_when_interrupted()  # as the process bldr does: KeyboardInterrupt is a plugin's own then
 for words in json.loads(sys.argv[1]):
     err, out = io.StringIO(), io.StringIO()
     with contextlib.redirect_stderr(err), contextlib.redirect_stdout(out):
