@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -125,10 +126,10 @@ def test_a_change_is_known_to_be_built_afterwards(watched, until):
 
 
 def test_whoever_asks_is_told_what_a_build_would_say(watched):
-    looked = watched.build()
-    assert looked == "done: 0 ran, 1 cached in 0.0s\n"
+    said = r"done: 0 ran, 1 cached in \d+\.\ds\n"
+    assert re.fullmatch(said, watched.build())
     watched.stop()
-    assert watched.build() == looked
+    assert re.fullmatch(said, watched.build())
 
 
 def test_another_request_is_known_from_the_second_or_third_time_on(watched, until):
@@ -185,7 +186,7 @@ def test_after_an_overflow_nothing_is_known_until_all_was_looked_at(watched, unt
 def test_a_stopped_watcher_is_passed_by(watched):
     watched.process.send_signal(signal.SIGSTOP)
     assert not watched.ask()
-    assert watched.build() == "done: 0 ran, 1 cached in 0.0s\n"
+    assert "done: 0 ran, 1 cached" in watched.build()
 
 
 def test_a_killed_watcher_is_passed_by_and_followed(watched, until):
