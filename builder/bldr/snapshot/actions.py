@@ -6,6 +6,7 @@ Nodes, and the labels that ask for what they make, are pieces of their own; who 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from itertools import accumulate
 
 import msgspec
 
@@ -263,16 +264,13 @@ class _Numbers:
 
     def parts(self, count: int) -> tuple[bytes, bytes]:
         """Where the list of each of `count` keys begins, in bytes, and all lists, in the order of adding."""
-        ends = array("q", bytes(8 * (count + 1)))
+        counts = array("q", [0]) * (count + 1)
         for key in self._keys:
-            ends[key + 1] += 1
-        total = 0
-        for index, number in enumerate(ends):
-            total += number
-            ends[index] = total
-        data = array("q", bytes(8 * total))
-        free = array("q", ends)
+            counts[key + 1] += 1
+        begins = array("q", accumulate(counts))
+        data = array("q", self._values)
+        free = array("q", begins)
         for key, value in zip(self._keys, self._values, strict=True):
             data[free[key]] = value
             free[key] += 1
-        return array("q", (end * data.itemsize for end in ends)).tobytes(), data.tobytes()
+        return array("q", (begin * data.itemsize for begin in begins)).tobytes(), data.tobytes()

@@ -1,8 +1,9 @@
 """Bytes that are gathered piece by piece and then written once, without all of them being in memory."""
 
-import contextlib
 import os
 from collections.abc import Iterator
+
+from bldr.snapshot import files
 
 _MOST_HELD_BYTES = 1 << 20
 
@@ -50,8 +51,7 @@ class Gathered:
 def _open_unnamed(beside: str) -> int:
     """The name is of the kind that `bldr watch` does not look at."""
     name = f"{beside}.{os.getpid()}.gathered.new"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name)  # of a process of the same number that was killed
+    files.remove(name)  # of a process of the same number that was killed
     descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     os.unlink(name)
     return descriptor
