@@ -4,7 +4,9 @@ It lives in control groups of its own where those are entered slowly, so that wh
 to the engine carries `wire` frames:
 
     ("keep", base, plan)           first of all where launches are alike, see `resident`; with the plan of one of them
-    ("start", launch_id, changed)  what differs from that plan, or all; with standard input, output and error
+    ("start", launch_id, changed, in_turn)
+                                   what differs from that plan, or all; with standard input, output and error; in_turn:
+                                   once there is a place among those that all cells of the launcher share
     ("go",)                        the network is ready, or "started" was taken note of
     ("refuse", message, hint)      the network cannot be had
     ("signal", number)             to the command
@@ -12,8 +14,9 @@ to the engine carries `wire` frames:
     ("measure",)                   answered by ("measured", used)
 
 and back: ("waiting", launch_id, pid), ("started", launch_id, pid) with a descriptor that refers to the command, and
-("exit", launch_id, report, wall_s, used) once all processes of the launch are dead. `used` holds what is known of
-cpu_s, memory_peak_bytes, read_bytes, written_bytes and processes_peak.
+("exit", launch_id, report, wall_s, used, owes_turn) once all processes of the launch are dead. `used` holds what is
+known of cpu_s, memory_peak_bytes, read_bytes, written_bytes and processes_peak. A place that was taken is free again
+when the launch ended well; else it is the engine's to free (`owes_turn`).
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from bldr_linux.ahead import Ahead
 from bldr_linux.cgroups.group import CellGroup
 from bldr_linux.resident import Resident
 from bldr_linux.root import StepError
-from bldr_linux.running import Running
+from bldr_linux.running import Running, Waiting
 from bldr_linux.supervision import POLITELY, Supervisor
 
 TYPE_CHECKING = False
@@ -39,7 +42,9 @@ if TYPE_CHECKING:
     import signal as _signal
     from typing import Any, NoReturn
 
+    from bldr_linux.cradle import Newborn
     from bldr_linux.plan import Plan
+    from bldr_linux.resident import Ready
     from bldr_linux.supervision import Verdict
 else:
     import _signal
@@ -53,7 +58,7 @@ _NAMESPACES = (
     | syscalls.CLONE_NEWCGROUP
 )
 _BLOCK_BYTES = 512
-_SOCKET_FD, _CRADLE_FD = 3, 4
+_SOCKET_FD, _TURNS_FD, _CRADLE_FD = 3, 4, 5
 # Limits, and the counter of a control group without which pid 1 has to look for itself.
 _COUNTERS = (("cpu", "cpu_s"), ("memory", "memory_bytes"), ("processes", "processes"))
 _FDS_BYTES = _socket.CMSG_SPACE(4)
@@ -72,6 +77,7 @@ class Cell:
         self._group = group
         self._die_with_parent = die_with_parent
         self._launch: Running | None = None
+        self._waiting: Waiting | None = None  # for its turn
         self._ahead: Ahead | None = None
         self._plan: dict[str, Any] = {}
         self._uncounted: list[str] | None = None
@@ -87,7 +93,9 @@ class Cell:
                 if fd == self._sock.fileno():
                     self._receive()
             launch = self._launch
-            if launch is not None:
+            if self._waiting is not None:
+                self._begin(self._waiting)
+            elif launch is not None:
                 self._attend(launch, {fd for fd, _ in ready})
 
     def _receive(self) -> None:
@@ -95,6 +103,8 @@ class Cell:
         if messages is None:
             self._engine_is_there = False
             self._poll.unregister(self._sock.fileno())
+            if self._waiting is not None:
+                self._give_up(self._waiting)
             if self._launch is not None:
                 self._go_on_alone(self._launch)
             return
@@ -108,8 +118,10 @@ class Cell:
                 self._ahead.make(None)
             elif kind == "measure":
                 self._send(("measured", self._group.measure() if self._launch else {}))
+            elif kind == "kill" and self._waiting is not None:
+                self._give_up(self._waiting)
             elif self._launch is None:
-                continue  # it came too late
+                continue  # it came too late, or too early
             elif kind == "kill":
                 self._kill(self._launch)
             elif kind == "signal":
@@ -183,28 +195,62 @@ class Cell:
         times_s = [at_s for at_s in (self._launch.supervisor.due_s, self._launch.kill_s) if at_s is not None]
         return max(min(times_s) - time.monotonic(), 0) * 1000 + 1 if times_s else None
 
-    def _start(self, launch_id: int, changed: dict[str, Any]) -> None:
+    def _start(self, launch_id: int, changed: dict[str, Any], in_turn: bool) -> None:
         stdio = tuple(self._receiver.fds[:3])
         del self._receiver.fds[:3]
+        plan: Any = self._plan | changed
+        self._begin(Waiting(launch_id, plan, stdio, in_turn=in_turn))
+
+    def _begin(self, waiting: Waiting) -> None:
+        """Start the launch if it is its turn; what can be done before that is done at once."""
+        report: tuple[Any, ...]
         try:
-            plan: Any = self._plan | changed
-            self._fork(launch_id, plan, stdio)
+            if self._ahead is not None and waiting.sandbox is None:
+                waiting.sandbox = self._ahead.take(waiting.plan)
+            if waiting.in_turn and not self._take_turn(waiting):
+                return
+            self._fork(waiting)
         except OSError as error:
             path = str(error.filename or "")
             report = ("failed", "group" if path else "clone", path, error.strerror, error.errno)
-            self._send(("exit", launch_id, report, 0.0, {}))
+            self._send(("exit", waiting.launch_id, report, 0.0, {}, waiting.has_turn))
         except StepError as failed:
             report = ("failed", failed.step, failed.path, failed.reason, failed.errno)
-            self._send(("exit", launch_id, report, 0.0, {}))
-        finally:
-            for fd in stdio:
-                os.close(fd)
+            self._send(("exit", waiting.launch_id, report, 0.0, {}, waiting.has_turn))
+        waiting.close()
 
-    def _fork(self, launch_id: int, plan: Plan, stdio: tuple[int, ...]) -> None:
-        if self._ahead is not None:
-            launch = self._give(self._ahead, launch_id, plan, stdio)
+    def _take_turn(self, waiting: Waiting) -> bool:
+        try:
+            os.eventfd_read(_TURNS_FD)
+        except BlockingIOError:
+            if self._waiting is None:
+                self._waiting = waiting
+                self._poll.register(_TURNS_FD, select.POLLIN)
+            return False
+        waiting.has_turn = True
+        self._stop_waiting()
+        return True
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting = None
+            self._poll.unregister(_TURNS_FD)
+
+    def _give_up(self, waiting: Waiting) -> None:
+        """It was ended before its turn came."""
+        self._stop_waiting()
+        if waiting.sandbox is not None:
+            waiting.sandbox.end()
+            self._group.finish()
+        waiting.close()
+        self._send(("exit", waiting.launch_id, ("killed", int(_signal.SIGKILL), None), 0.0, {}, False))
+
+    def _fork(self, waiting: Waiting) -> None:
+        if waiting.sandbox is not None:
+            launch = self._give(waiting.sandbox, waiting)
         else:
-            launch = self._make_alone(launch_id, plan, stdio)
+            launch = self._make_alone(waiting.launch_id, waiting.plan, waiting.stdio)
+        launch.has_turn = waiting.has_turn
         self._launch = launch
         self._poll.register(launch.pidfd, select.POLLIN)
         self._poll.register(launch.reports.fileno(), select.POLLIN)
@@ -240,24 +286,24 @@ class Cell:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         return launch
 
-    def _give(self, ahead: Ahead, launch_id: int, plan: Plan, stdio: tuple[int, ...]) -> Running:
-        """A launch in the sandbox that was made ahead, or in one that is made now where that is of no use."""
+    def _give(self, sandbox: Newborn | Ready, waiting: Waiting) -> Running:
+        """The launch in the sandbox that was made ahead."""
+        plan, stdio = waiting.plan, waiting.stdio
         now_s = time.monotonic()
-        ready = ahead.take(plan)
         try:
             supervisor = Supervisor(plan, stdio[1:], self._group, now_s)
             try:
-                ready.give(plan, self._sampled(), stdio)
+                sandbox.give(plan, self._sampled(), stdio)
             except BaseException:
                 supervisor.close()
                 raise
         except BaseException:
-            ready.end()
+            sandbox.end()
             self._group.finish()
             raise
-        launch = Running(launch_id, plan, supervisor, now_s, ready.reports)
-        launch.pid, launch.pidfd, launch.inner = ready.pid, ready.pidfd, ready.inner
-        launch.messages = ready.messages
+        launch = Running(waiting.launch_id, plan, supervisor, now_s, sandbox.reports)
+        launch.pid, launch.pidfd, launch.inner = sandbox.pid, sandbox.pidfd, sandbox.inner
+        launch.messages = sandbox.messages
         return launch
 
     def close(self) -> None:
@@ -353,7 +399,11 @@ class Cell:
         for fd in (launch.pidfd, launch.listener_fd, launch.reports.fileno()):
             self._ignore(fd)
         self._launch = None
-        self._send(("exit", launch.launch_id, report, wall_s, used))
+        leaves_turn = launch.has_turn and report == ("ended", 0, None)
+        if leaves_turn:
+            os.eventfd_write(_TURNS_FD, 1)
+        owes_turn = launch.has_turn and not leaves_turn
+        self._send(("exit", launch.launch_id, report, wall_s, used, owes_turn))
         if self._ahead is not None and self._engine_is_there:
             self._ahead.make(launch)
         if launch.pid:
@@ -380,18 +430,22 @@ class Cell:
                 raise
 
 
-def main(fd: int, number: int, prepared: init.Prepared, groups: tuple[Any, ...], *, die_with_parent: bool) -> NoReturn:
-    """Live as a cell on the socket `fd`; never returns."""
+def main(
+    fd: int, number: int, prepared: init.Prepared, groups: tuple[Any, ...], turns_fd: int, *, die_with_parent: bool
+) -> NoReturn:
+    """Live as a cell on the socket `fd`; never returns. The launcher got `turns_fd` before the cradle's descriptor."""
     try:
         if die_with_parent:
             syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         os.dup2(fd, _SOCKET_FD, inheritable=False)
+        if turns_fd > _TURNS_FD:
+            os.dup2(turns_fd, _TURNS_FD, inheritable=False)
         if prepared.cradle_fd > _CRADLE_FD:
             os.dup2(prepared.cradle_fd, _CRADLE_FD, inheritable=False)
             prepared.cradle_fd = _CRADLE_FD
         # The launcher's own socket, in the first place.
-        syscalls.close_range(_SOCKET_FD + 1 + (prepared.cradle_fd >= 0))
+        syscalls.close_range(_TURNS_FD + 1 + (prepared.cradle_fd >= 0))
         group = CellGroup(groups, number)
         try:
             cell = Cell(_socket.socket(fileno=_SOCKET_FD), prepared, group, die_with_parent=die_with_parent)

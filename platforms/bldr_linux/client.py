@@ -61,6 +61,8 @@ class LinuxLauncher:
         self._epoll = select.epoll()
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._event, select.EPOLLIN)
+        self._turns = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._owed_turns = 0
         self._sock, other = socket.socketpair()
         self._pool = Pool(self._sock, self._epoll)
         try:
@@ -86,7 +88,7 @@ class LinuxLauncher:
         self._pool.add(cells)
 
     def _ask_to_open(self, root: str, program_fd: int, *, die_with_parent: bool) -> None:
-        rights = wire.descriptors((program_fd,)) if program_fd >= 0 else []
+        rights = wire.descriptors((self._turns, program_fd) if program_fd >= 0 else (self._turns,))
         message = ("open", root, self.owner, die_with_parent, self._tree.description, program_fd >= 0)
         self._is_open = False
         self._sock.sendmsg([wire.frame(message)], rights)
@@ -132,7 +134,7 @@ class LinuxLauncher:
         try:
             known: Mapping[str, object] = cell.plan or {}
             changed = {key: value for key, value in compiled.plan.items() if key not in known or known[key] != value}
-            cell.send(("start", launch.launch_id, changed), stdio)
+            cell.send(("start", launch.launch_id, changed, launch.in_turn), stdio)
         except BaseException:
             self._pool.give_back(cell)
             raise
@@ -175,7 +177,7 @@ class LinuxLauncher:
         """Set a sandbox up for no command: whether processes can be counted, and what went wrong if anything did."""
         cell = self._pool.take()
         with open(os.devnull, "r+b") as null:
-            cell.send(("start", 0, compile_probe(self._host)), (null.fileno(),) * 3)
+            cell.send(("start", 0, compile_probe(self._host), False), (null.fileno(),) * 3)
         report = None
         while report is None:
             messages = cell.receiver.receive()
@@ -192,6 +194,16 @@ class LinuxLauncher:
         if report[0] == "failed":
             return False, explain(*report[1:])
         return False, SetupFailure("the sandbox was killed while it was being tried")
+
+    def allow(self, places: int) -> None:
+        """See `bldr.api.Turns`."""
+        os.eventfd_write(self._turns, places)
+
+    def go_on(self) -> None:
+        """See `bldr.api.Turns`."""
+        if self._owed_turns:
+            os.eventfd_write(self._turns, self._owed_turns)
+            self._owed_turns = 0
 
     def kill(self, launch_id: int) -> None:
         """See `bldr.api.Launcher`."""
@@ -279,7 +291,9 @@ class LinuxLauncher:
                 warnings = (*cell.lease.warnings, *([failure.message] if failure else ()))
                 cell.lease = None
             self._pool.give_back(cell)
-            end = ended(launch.launch_id, cell.isolation, *message[2:])
+            *report, owes_turn = message[2:]
+            self._owed_turns += owes_turn
+            end = ended(launch.launch_id, cell.isolation, *report)
             self._answer(msgspec.structs.replace(end, warnings=warnings) if warnings else end)
 
     def _connect(self, cell: Cell, launch: Launch, pid: int) -> None:
@@ -357,6 +371,7 @@ class LinuxLauncher:
         self._started.clear()
         self._epoll.close()
         os.close(self._event)
+        os.close(self._turns)
 
 
 def _pid_of(pidfd: int) -> int:

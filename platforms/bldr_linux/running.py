@@ -11,12 +11,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from bldr_linux.cradle import Newborn
     from bldr_linux.plan import Plan
+    from bldr_linux.resident import Ready
     from bldr_linux.supervision import Supervisor, Verdict
 
 
 def _marshalled(data: bytes) -> list[tuple[Any, ...]]:
     return [marshal.loads(data)]  # noqa: S302 - pid 1 is ours
+
+
+class Waiting:
+    """One launch before it has started: it may have to wait until it is its turn."""
+
+    def __init__(self, launch_id: int, plan: Plan, stdio: tuple[int, ...], *, in_turn: bool) -> None:
+        self.launch_id = launch_id
+        self.plan = plan
+        self.stdio = stdio
+        self.in_turn = in_turn
+        self.has_turn = False
+        self.sandbox: Newborn | Ready | None = None  # that was made ahead
+
+    def close(self) -> None:
+        for fd in self.stdio:
+            os.close(fd)
 
 
 class Running:
@@ -40,6 +58,7 @@ class Running:
         self.used: dict[str, Any] | None = None  # what pid 1 says when nobody else is left
         self.inner: _socket.socket | None = None
         self.refused: tuple[Any, ...] | None = None
+        self.has_turn = False
         self.asked = ""  # what the engine has not answered yet: "waiting" or "started"
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -111,6 +111,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     stderr: int
     tree: StagedTree | None = None
     announce: bool = False  # whether `Launcher.started` is to tell of it
+    in_turn: bool = False  # whether it waits until one of the places of `Turns` is free
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -219,6 +220,22 @@ class Launcher(Protocol):
 
     def close(self) -> None:
         """End everything that still runs and return when nothing is left alive."""
+
+
+@runtime_checkable
+class Turns(Protocol):
+    """What a launcher may have besides: places that launches take by themselves, so that one which is handed over early
+    starts as soon as another has ended, and does not wait until the engine has heard of that.
+
+    Launches with `Launch.in_turn` take a place before their command starts, and wait for one, in any order, where there
+    is none. Who ends well (exit code 0, no verdict) leaves it to the next; after any other end it stays taken.
+    """
+
+    def allow(self, places: int) -> None:
+        """So many launches may run at once; to be called once, before the first of them."""
+
+    def go_on(self) -> None:
+        """Free the places of those that did not end well: what waits may start all the same."""
 
 
 class Sandbox(Protocol):

@@ -114,12 +114,12 @@ class Building:
         sources.prepare(_sources_of(plan.nodes))
         opened = self._following.begin if self._following else None
         self._sandboxed = Sandboxed(
-            store, sources, Sysroots(store), platforms.choose, platforms.missing, self._on_started, opened
+            store, sources, Sysroots(store), platforms.choose, platforms.missing, self._on_started, opened, places=jobs
         )
         needs = self._history.needs
         slots = Slots(jobs, available_memory_bytes() if needs else 0)
         urgency = remaining_path_s(plan.nodes, self._history.durations_s)
-        limited = Limited(self._sandboxed, slots, urgency, needs, self._sandboxed.prepare)
+        limited = Limited(self._sandboxed, slots, urgency, needs)
         self._sandboxed.released = limited.release
         attempts = Attempts(limited, self._on_failed_attempt, self._on_ended_attempt)
         cached = Cached(attempts, store, self._history, platform, platforms.floor, reuse_tests=reuse_tests)

@@ -157,6 +157,7 @@ class Loop:
     def _stop(self) -> None:
         self._ready.clear()
         self._limited.stop()
+        self._sandboxed.recall()
 
     def _note_interrupt(self) -> None:
         """Runs inside the signal handler: anything that sends or allocates slots waits for the loop."""

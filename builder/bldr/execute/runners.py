@@ -6,6 +6,7 @@ No runner blocks: each is told by a callback when the runner that it wraps is do
 import heapq
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -227,6 +228,19 @@ class Cached:
         return key
 
 
+class Ahead(Runner, Protocol):
+    """A runner that can do something for an action before there is a slot for it."""
+
+    def prepare(self, work: Work) -> bool:
+        """Do what can be done; False where there is nothing."""
+
+    def run_next(self, work: Work, done: Done) -> bool:
+        """Run it as soon as one of those that run has ended; False where that must be left to the caller."""
+
+    def go_on(self) -> None:
+        """An action that did not end well is no reason to stop: what waits for its place may have it."""
+
+
 class Limited:
     """Keeps the slots full; actions with the longest remaining path go first.
 
@@ -236,15 +250,12 @@ class Limited:
 
     def __init__(
         self,
-        inner: Runner,
+        inner: Ahead,
         slots: Slots,
         remaining_path_s: Mapping[int, float],
         needs: Mapping[str, tuple[float, int]],
-        prepare: Callable[[Work], bool] = lambda _work: False,
     ) -> None:
-        """`prepare` does for an action what can be done before there is a slot for it."""
         self._inner = inner
-        self._prepare = prepare
         self._prepared: set[int] = set()
         self._held: dict[int, Demand] = {}  # by the indexes of nodes
         self._slots = slots
@@ -263,12 +274,14 @@ class Limited:
         return self._slots.running
 
     def fill(self) -> None:
-        """Start what fits into the free slots."""
+        """Start what fits into the free slots, and hand over what comes next."""
+        if not self._stopped:
+            self._inner.go_on()
         passed: list[tuple[float, int, Work, Done]] = []
         while self._queue and not self._slots.full and not self._stopped:
             item = heapq.heappop(self._queue)
             work, done = item[2:]
-            demand = demand_of(work.node, self._needs.get(work.node.name) if self._needs else None)
+            demand = self._demand(work)
             if self._slots.fits(demand):
                 self._start(work, done, demand, is_first=not passed)
                 continue
@@ -277,13 +290,30 @@ class Limited:
                 break
         for item in passed:
             heapq.heappush(self._queue, item)
+        if not passed:
+            self._fill_ahead()
+
+    def _fill_ahead(self) -> None:
+        if not self._queue or self._stopped:
+            return
+        _, index, work, done = self._queue[0]
+        demand = self._demand(work)
+        finish = partial(self._finish, done=done)
+        if self._slots.fits_next(demand) and self._inner.run_next(work, finish):
+            heapq.heappop(self._queue)
+            self._slots.take(demand)
+            self._held[index] = demand
+            self._prepared.discard(index)
+
+    def _demand(self, work: Work) -> Demand:
+        return demand_of(work.node, self._needs.get(work.node.name) if self._needs else None)
 
     def _start(self, work: Work, done: Done, demand: Demand, *, is_first: bool) -> None:
         self._passed_over = 0 if is_first else self._passed_over + 1
         self._slots.take(demand)
         self._held[work.node.index] = demand
         self._prepared.discard(work.node.index)
-        self._inner.run(work, lambda work, outcome: self._finish(work, outcome, done))
+        self._inner.run(work, partial(self._finish, done=done))
 
     def prepare(self) -> bool:
         """Get the action ready that starts next, while all slots are taken; False where there is nothing to do."""
@@ -293,7 +323,7 @@ class Limited:
         if index in self._prepared:
             return False
         self._prepared.add(index)  # where it fails, too: it is tried again when it starts, and then said
-        return self._prepare(work)
+        return self._inner.prepare(work)
 
     def release(self, work: Work) -> None:
         """The action has ended, whatever is still to be done with what it made: its place is free."""

@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 
 from bldr.api.errors import CacheError
-from bldr.api.sandbox import Exit, Isolation, Launch, Launcher, Level, Sandbox, covers
+from bldr.api.sandbox import Exit, Isolation, Launch, Launcher, Level, Sandbox, Turns, covers
 from bldr.api.spec import ResourceLimits
 from bldr.execute.collect import Collector, Layout, ViolationError
 from bldr.execute.depfile import reads_of
@@ -36,6 +36,12 @@ _COPIED_BYTES = 1 << 20
 
 _SEALED: Isolation = dict.fromkeys(("fs-write", "pids", "network", "ipc"), Level.KERNEL)
 """Where the kernel saw to these, an action that has ended cannot have handed a descriptor of its tree to anybody."""
+
+_SHORT_S = 0.1
+"""Where actions take less, it matters that the next one starts before we have heard of the end of the last."""
+
+_LATELY = 8
+"""So many actions are what is meant by lately."""
 
 _INTERRUPTED = ("interrupted", "interrupted", "")
 """Status, message and hint of what the user ended."""
@@ -66,7 +72,8 @@ class Sandboxed:
     `collect` when whatever can take the place of those that ended has been started.
 
     `choose` picks the launcher for an action, `missing` names what of the demanded isolation was not reached,
-    `started` hears of every action that really starts, and `opened` of the file that what it prints goes to.
+    `started` hears of every action that really starts, and `opened` of the file that what it prints goes to. `places`
+    is how many may run at once.
     """
 
     def __init__(
@@ -78,6 +85,8 @@ class Sandboxed:
         missing: Callable[[ActionNode, Isolation], Sequence[str]],
         started: Callable[[Work], None],
         opened: Callable[[Work, str], None] | None = None,
+        *,
+        places: int = 1,
     ) -> None:
         self._store = store
         self._sources = sources
@@ -90,6 +99,12 @@ class Sandboxed:
         self._launchers: dict[int, Launcher] = {}
         self._ended: deque[_Ended] = deque()
         self._prepared: dict[int, Staged] = {}  # by the indexes of nodes
+        self._places = places
+        self._turns: dict[Launcher, Turns | None] = {}
+        self._next_ones: list[int] = []  # launches that wait for the end of another
+        self._recalled: set[int] = set()
+        self._failed = 0  # actions whose places nobody has
+        self._usual_s = 1.0  # that an action takes, lately
         self.released: Callable[[Work], None] = lambda _work: None
         """Called for an action that has ended well, before its outputs are collected: another may take its place."""
         self._interrupted = False
@@ -101,6 +116,45 @@ class Sandboxed:
 
     def run(self, work: Work, done: Done) -> None:
         self._started(work)
+        self._run(work, done, is_next=False)
+
+    def run_next(self, work: Work, done: Done) -> bool:
+        """Hand an action over that is to start when another has ended, whether or not we have heard of that by then.
+
+        That is worth it where actions are short, and left to the caller where launchers know nothing of each other.
+        """
+        if self._usual_s > _SHORT_S:
+            return False
+        _, launcher = self._choose(work.node)
+        if self._turns_of(launcher) is None or any(other is not launcher for other in self._launchers.values()):
+            return False
+        self._run(work, done, is_next=True)
+        return True
+
+    def go_on(self) -> None:
+        """Let what waits start although actions have failed."""
+        if self._failed:
+            for turns in self._turns.values():
+                if turns is not None:
+                    turns.go_on()
+            self._note_begun(self._failed)
+            self._failed = 0
+
+    def _note_begun(self, number: int) -> None:
+        """So many places are free: those that have waited for longest are believed to have them."""
+        for launch_id in list(self._next_ones)[:number]:
+            self._next_ones.remove(launch_id)
+            self._started(self._running[launch_id].work)
+
+    def _turns_of(self, launcher: Launcher) -> Turns | None:
+        """The launcher, if it can hold actions back until there is a place for them."""
+        if launcher not in self._turns:
+            self._turns[launcher] = launcher if isinstance(launcher, Turns) else None
+            if isinstance(launcher, Turns):
+                launcher.allow(self._places)
+        return self._turns[launcher]
+
+    def _run(self, work: Work, done: Done, *, is_next: bool) -> None:
         self._next += 1
         sandbox, launcher = self._choose(work.node)
         try:
@@ -109,6 +163,8 @@ class Sandboxed:
                 stage = self.stage(work, launcher, self._kind(work, sandbox, launcher))
             log = _open_log(stage)
         except (CacheError, SourceError) as error:
+            if is_next:
+                self._started(work)
             result = ActionResult(status="setup", exit_code=1, message=error.message, hint=error.hint)
             done(work, Outcome(result, cached=False))
             return
@@ -116,9 +172,12 @@ class Sandboxed:
             self._opened(work, stage.log)
         self._running[self._next] = _Running(work, done, stage, sandbox)
         self._launchers[self._next] = launcher
+        if is_next:
+            self._next_ones.append(self._next)
         resources = work.node.permissions.resources
+        in_turn = self._turns_of(launcher) is not None
         try:
-            launcher.start(self.launch(work, stage, resources, (self._nothing, log, log)))
+            launcher.start(self.launch(work, stage, resources, (self._nothing, log, log), in_turn=in_turn))
         finally:
             os.close(log)
 
@@ -168,6 +227,8 @@ class Sandboxed:
         resources: ResourceLimits,
         stdio: tuple[int, int, int],
         argv: Sequence[str] = (),
+        *,
+        in_turn: bool = False,
     ) -> Launch:
         """What the platform needs to know; `argv` replaces the action's own (for a shell in its place)."""
         sysroot = self._sysroots.stage(work.node.toolchains)
@@ -181,6 +242,7 @@ class Sandboxed:
             stdout=stdio[1],
             stderr=stdio[2],
             tree=stage.tree,
+            in_turn=in_turn,
         )
 
     def reap(self, launcher: Launcher) -> None:
@@ -188,10 +250,39 @@ class Sandboxed:
         for exited in launcher.reap():
             running = self._running.pop(exited.launch_id)
             del self._launchers[exited.launch_id]
+            if self._is_unborn(running, exited):
+                continue
             ended = _Ended(running, exited, self._large_outputs(running, exited))
             self._ended.append(ended)
+            self._usual_s += (exited.usage.wall_s - self._usual_s) / _LATELY
+            if ended.is_good:
+                self._note_begun(1)
+            else:
+                self._failed += 1
             if ended.is_good and not ended.large:
                 self.released(running.work)
+
+    def _is_unborn(self, running: _Running, exited: Exit) -> bool:
+        """Take note of the end of an action that waited: whether it was called back before it could start."""
+        launch_id = exited.launch_id
+        if launch_id in self._recalled and exited.exit_code:
+            self._recalled.remove(launch_id)
+            self._stages.give_back(running.stage, may_serve_again=False)
+            self.released(running.work)
+            return True
+        if launch_id in self._recalled or launch_id in self._next_ones:
+            self._recalled.discard(launch_id)
+            if launch_id in self._next_ones:
+                self._next_ones.remove(launch_id)
+            self._started(running.work)
+        return False
+
+    def recall(self) -> None:
+        """Nothing more is to start."""
+        for launch_id in self._next_ones:
+            self._recalled.add(launch_id)
+            self._launchers[launch_id].kill(launch_id)
+        self._next_ones.clear()
 
     @property
     def all_good(self) -> bool:

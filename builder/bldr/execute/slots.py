@@ -52,6 +52,7 @@ class Slots:
         self._taken = 0
         self._taken_bytes = 0
         self._exclusive = False
+        self._large = 0
         self.running = 0
 
     @property
@@ -70,14 +71,20 @@ class Slots:
             or (demand.memory_bytes and self._taken_bytes + demand.memory_bytes > self._memory_bytes)
         )
 
+    def fits_next(self, demand: Demand) -> bool:
+        """Whether an action may wait with its launcher for whatever ends first: all are small, and no other waits."""
+        return demand == SMALL and not self._large and self._taken == self.number
+
     def take(self, demand: Demand) -> None:
         self.running += 1
+        self._large += demand != SMALL
         self._taken += demand.slots
         self._taken_bytes += demand.memory_bytes
         self._exclusive = demand.exclusive
 
     def give_back(self, demand: Demand) -> None:
         self.running -= 1
+        self._large -= demand != SMALL
         self._taken -= demand.slots
         self._taken_bytes -= demand.memory_bytes
         self._exclusive = False
