@@ -95,10 +95,10 @@ class Loop:
             self._sandboxed.collect()
             while self._done:
                 self._finish(*self._done.popleft())
-            if self._ready:
+            if self._must_start():
                 self._start()
             self._limited.fill()
-            if not self._ready and not self._done:
+            if not self._done and not self._must_start():
                 return False
             if self._limited.running:
                 self._poll(0)
@@ -121,6 +121,13 @@ class Loop:
             elif wakeup is not None:
                 wakeup.clear()
         return bool(ready)
+
+    def _must_start(self) -> bool:
+        """Whether it is time to look up what is ready: together is cheaper, as long as the slots have enough to do and
+        nothing is ready that should go first."""
+        if len(self._ready) >= _FEW or not self._limited.has_plenty:
+            return bool(self._ready)
+        return any(self._limited.is_urgent(index) for index in self._ready)
 
     def _start(self) -> None:
         """Look up some of the actions that are ready: many at once, but few while there may be others to reap."""

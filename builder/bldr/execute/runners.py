@@ -25,6 +25,7 @@ from bldr.plan.key import action_key, paths_key, reads_key, record
 from bldr.store.store import Store
 
 _PATIENCE = 4
+_PLENTY = 4  # actions that wait, for each slot
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -272,6 +273,15 @@ class Limited:
     @property
     def running(self) -> int:
         return self._slots.running
+
+    @property
+    def has_plenty(self) -> bool:
+        """Whether the slots are kept busy for a while by what waits for them."""
+        return self._slots.running > 0 and len(self._queue) >= _PLENTY * self._slots.number
+
+    def is_urgent(self, index: int) -> bool:
+        """Whether this node would go before all that wait."""
+        return not self._queue or -self._remaining_path_s.get(index, 0.0) < self._queue[0][0]
 
     def fill(self) -> None:
         """Start what fits into the free slots, and hand over what comes next."""

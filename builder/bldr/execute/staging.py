@@ -37,6 +37,9 @@ _MOST_CLEAN = 16
 _DIRECTORY_LINKS = 20
 """So many links cost what making and removing a directory does."""
 
+_NEAR = 4
+"""What takes so few links is as good as what takes none: looking at all stages costs as much as some links do."""
+
 _NEW_STAGE = 3 * _DIRECTORY_LINKS
 
 Kind = Literal["layers", "links", "copies"]
@@ -203,10 +206,8 @@ class Stages:
         fitting = [stage for stage in self._clean if stage.owner == owner and stage.kind == kind]
         if fitting:
             aim = wanted or fitting[-1].holds
-            distances = [_distance(stage.holds, aim) for stage in fitting]
-            least = min(distances)
+            nearest, least = _nearest(fitting, aim)
             if least <= _NEW_STAGE + _distance(NOTHING, aim) or len(self._clean) >= _MOST_CLEAN:
-                nearest = fitting[distances.index(least)]
                 self._clean.remove(nearest)
                 return nearest
         self._made += 1
@@ -287,6 +288,18 @@ def _lstat(path: str) -> os.stat_result | None:
         return os.lstat(path)
     except FileNotFoundError:
         return None
+
+
+def _nearest(stages: Sequence[Staged], aim: Wanted) -> tuple[Staged, int]:
+    """The stage that takes least to become what is wanted, and how much; or the last that takes next to nothing."""
+    nearest, least = stages[-1], _distance(stages[-1].holds, aim)
+    for stage in reversed(stages[:-1]):
+        if least <= _NEAR:
+            break
+        distance = _distance(stage.holds, aim)
+        if distance < least:
+            nearest, least = stage, distance
+    return nearest, least
 
 
 def _distance(one: Wanted, other: Wanted) -> int:
