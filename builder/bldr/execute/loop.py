@@ -53,6 +53,7 @@ class Loop:
         for node in nodes:
             for dep in node.deps:
                 self._users.setdefault(dep, []).append(node.index)
+        self._most_urgent_s = 0.0  # the longest path from any that became ready and was not looked up
         self._ready = deque(node.index for node in nodes if not node.deps)
         self._done: deque[tuple[Work, Outcome]] = deque()
         self._unfinished = len(nodes)
@@ -127,11 +128,12 @@ class Loop:
         nothing is ready that should go first."""
         if len(self._ready) >= _FEW or not self._limited.has_plenty:
             return bool(self._ready)
-        return any(self._limited.is_urgent(index) for index in self._ready)
+        return self._limited.is_urgent(self._most_urgent_s)
 
     def _start(self) -> None:
         """Look up some of the actions that are ready: many at once, but few while there may be others to reap."""
         most = _FEW if self._limited.running else _MANY
+        self._most_urgent_s = 0.0
         works: list[Work] = []
         while self._ready and len(works) < most:
             node = self._nodes[self._ready.popleft()]
@@ -157,6 +159,7 @@ class Loop:
                 self._missing[user] -= 1
                 if not self._missing[user]:
                     self._ready.append(user)
+                    self._most_urgent_s = max(self._most_urgent_s, self._limited.remaining_path_s.get(user, 0.0))
         elif not self._keep_going and node.test is None:
             self._stop()
         self._finished(work, outcome, self._unfinished)

@@ -260,7 +260,7 @@ class Limited:
         self._prepared: set[int] = set()
         self._held: dict[int, Demand] = {}  # by the indexes of nodes
         self._slots = slots
-        self._remaining_path_s = remaining_path_s
+        self.remaining_path_s = remaining_path_s
         self._needs = needs
         self._queue: list[tuple[float, int, Work, Done]] = []
         self._passed_over = 0
@@ -268,7 +268,7 @@ class Limited:
 
     def run(self, work: Work, done: Done) -> None:
         index = work.node.index
-        heapq.heappush(self._queue, (-self._remaining_path_s.get(index, 0.0), index, work, done))
+        heapq.heappush(self._queue, (-self.remaining_path_s.get(index, 0.0), index, work, done))
 
     @property
     def running(self) -> int:
@@ -279,9 +279,9 @@ class Limited:
         """Whether the slots are kept busy for a while by what waits for them."""
         return self._slots.running > 0 and len(self._queue) >= _PLENTY * self._slots.number
 
-    def is_urgent(self, index: int) -> bool:
-        """Whether this node would go before all that wait."""
-        return not self._queue or -self._remaining_path_s.get(index, 0.0) < self._queue[0][0]
+    def is_urgent(self, remaining_path_s: float) -> bool:
+        """Whether an action with so much before it would go before all that wait."""
+        return not self._queue or -remaining_path_s < self._queue[0][0]
 
     def fill(self) -> None:
         """Start what fits into the free slots, and hand over what comes next."""
