@@ -240,6 +240,7 @@ class Session:
                 jobs=self.jobs,
             )
         )
+        self.platforms.prepare()
         for broken in self.registry.broken:
             self._warn("plugin", f"{broken} could not be loaded: {broken.reason}", "bldr doctor lists the plugins")
         for note in self.registry.notes:

@@ -21,7 +21,7 @@ from bldr_linux.ends import ended, failed, usage_of
 from bldr_linux.failures import explain
 from bldr_linux.pool import Cell, Pool
 from bldr_linux.reuse import Compiler
-from bldr_linux.spawn import spawn
+from bldr_linux.spawn import Process, start
 
 if TYPE_CHECKING:
     from bldr_linux.network import Networks
@@ -43,11 +43,13 @@ class LinuxLauncher:
         cells: int = 0,
         program_fd: int = -1,
         waits: bool = True,
+        process: Process | None = None,
     ) -> None:
         """`cells` are made at once, while the caller has other things to do. Unless this `waits` for the launcher to
         say that it works, the first launch does.
 
-        `program_fd` is the compiled program that bears pid 1, -1 for none; it stays the caller's.
+        `program_fd` is the compiled program that bears pid 1, -1 for none; it stays the caller's. `process` was started
+        for us beforehand.
         """
         self.owner = owner
         self._host = host
@@ -63,18 +65,17 @@ class LinuxLauncher:
         self._epoll.register(self._event, select.EPOLLIN)
         self._turns = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._owed_turns = 0
-        self._sock, other = socket.socketpair()
-        self._pool = Pool(self._sock, self._epoll)
         try:
-            with other:
-                self._pid = spawn(other.fileno())
+            self._sock, self._pid = process or start()
         except OSError as error:
-            self._alive = False
-            self.close()
+            self._epoll.close()
+            os.close(self._event)
+            os.close(self._turns)
             raise IsolationError(
                 f"the sandbox's launcher cannot be started: {(error.strerror or str(error)).lower()}",
                 "raise the caller's limits (`ulimit -u`, `ulimit -n`), or run less at once",
             ) from error
+        self._pool = Pool(self._sock, self._epoll)
         main_thread = threading.current_thread() is threading.main_thread()
         try:
             tree.adopt(self._pid)

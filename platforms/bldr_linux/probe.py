@@ -8,6 +8,7 @@ from bldr_linux.cgroups.tree import Tree, open_tree
 from bldr_linux.client import LinuxLauncher
 from bldr_linux.compile import Host, limit_levels, reached
 from bldr_linux.seccomp import MACHINES
+from bldr_linux.spawn import Process
 
 _NOBODY = 65534
 _USR_LINKS = ("/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin")
@@ -42,20 +43,18 @@ def host(
     )
 
 
-def probe(name: str) -> tuple[Probe, bool]:
-    """The answer, and whether processes can be limited without a control group."""
-    machine = os.uname().machine
-    if machine not in MACHINES:
-        known = ", ".join(MACHINES)
-        unknown = SetupFailure(f"the system call filter is not known for {machine}", f"use one of {known}")
-        return _nothing(name, unknown), False
-    if not os.path.exists("/proc/self/ns/pid"):
-        return _nothing(name, _NO_PROC), False
+def probe(name: str, process: Process | None = None) -> tuple[Probe, bool]:
+    """The answer, and whether processes can be limited without a control group. `process` is for the launcher."""
+    unusable = _unusable()
+    if unusable is not None:
+        if process is not None:
+            process.end()
+        return _nothing(name, unusable), False
     of = owner(map_caller=False)
     tree = open_tree(of)
     try:
         facts = host("/", of, map_caller=False, limits_processes=True, groups=tree.levels)
-        counted, failure = _try_sandbox(facts, of, tree)
+        counted, failure = _try_sandbox(facts, of, tree, process)
         if failure is not None:
             return _nothing(name, causes.of(failure, of)), False
         isolation: Isolation = reached(SandboxSpec(), facts) | limit_levels(facts._replace(limits_processes=counted))
@@ -67,14 +66,25 @@ def probe(name: str) -> tuple[Probe, bool]:
         tree.close()
 
 
+def _unusable() -> SetupFailure | None:
+    """What can be told without trying."""
+    machine = os.uname().machine
+    if machine not in MACHINES:
+        known = ", ".join(MACHINES)
+        return SetupFailure(f"the system call filter is not known for {machine}", f"use one of {known}")
+    return None if os.path.exists("/proc/self/ns/pid") else _NO_PROC
+
+
 def _nothing(name: str, failure: SetupFailure) -> Probe:
     shortfalls = tuple(Shortfall(guarantee, failure.message, failure.hint) for guarantee in GUARANTEES)
     return Probe(name, supported=False, isolation={}, shortfalls=shortfalls)
 
 
-def _try_sandbox(facts: Host, owner: tuple[int, int] | None, tree: Tree) -> tuple[bool, SetupFailure | None]:
+def _try_sandbox(
+    facts: Host, owner: tuple[int, int] | None, tree: Tree, process: Process | None
+) -> tuple[bool, SetupFailure | None]:
     try:
-        launcher = LinuxLauncher(facts, owner, tree)
+        launcher = LinuxLauncher(facts, owner, tree, process=process)
     except IsolationError as error:
         return False, SetupFailure(error.message, error.hint)
     try:

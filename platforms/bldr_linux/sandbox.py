@@ -1,5 +1,6 @@
 """The platform that the hook registers."""
 
+import contextlib
 import os
 from typing import Literal
 
@@ -9,6 +10,7 @@ from bldr.api import GUARANTEES, LIMITS, Isolation, Launcher, Level, Probe
 from bldr_linux import compiled, probe
 from bldr_linux.cgroups.tree import no_tree, open_tree
 from bldr_linux.client import LinuxLauncher
+from bldr_linux.spawn import Process, start
 
 PROMISED: Isolation = {
     **dict.fromkeys((*GUARANTEES, *LIMITS), Level.KERNEL),
@@ -34,6 +36,20 @@ class LinuxSandbox:
         """`uses_compiled`: use the program that is written in C where it is there."""
         self._compiled = uses_compiled
         self._probed: tuple[Probe, bool] | None = None
+        self._processes: list[Process] = []  # that launchers are waited for by
+
+    def prepare(self) -> None:
+        """Start the processes of the launchers that will be needed, to probe and for the actions: they get ready while
+        the caller finds out what to run. Where that cannot be, it is said when they are needed."""
+        wanted = (self._probed is None) + 1
+        with contextlib.suppress(OSError):
+            while len(self._processes) < wanted:
+                self._processes.append(start())
+
+    def dismiss(self) -> None:
+        """What was prepared is not needed any more."""
+        while self._processes:
+            self._processes.pop().end()
 
     def probe(self) -> Probe:
         """Set one sandbox up and take it down; the answer is kept."""
@@ -57,14 +73,26 @@ class LinuxSandbox:
         cells = min(os.cpu_count() or 1, _CELLS_AT_MOST)
         program_fd = compiled.open_program() if self._compiled else -1
         try:
-            return LinuxLauncher(host, owner, tree, outlives=outlives, cells=cells, program_fd=program_fd, waits=waits)
+            return LinuxLauncher(
+                host,
+                owner,
+                tree,
+                outlives=outlives,
+                cells=cells,
+                program_fd=program_fd,
+                waits=waits,
+                process=self._prepared(),
+            )
         finally:
             if program_fd >= 0:
                 os.close(program_fd)
 
+    def _prepared(self) -> Process | None:
+        return self._processes.pop(0) if self._processes else None
+
     def _try(self) -> tuple[Probe, bool]:
         if self._probed is None:
-            answer, counts = probe.probe(self.name)
+            answer, counts = probe.probe(self.name, self._prepared())
             program_fd = compiled.open_program() if self._compiled else -1
             note = _COMPILED if program_fd >= 0 else _NOT_COMPILED
             if program_fd >= 0:

@@ -2,9 +2,34 @@
 
 import os
 import signal
+import socket
 import sys
+from typing import NamedTuple
 
 _CHILD_FD = 3
+
+
+class Process(NamedTuple):
+    """A launcher's process that was told nothing yet, and our end of its socket. It ends when that is closed."""
+
+    sock: socket.socket
+    pid: int
+
+    def end(self) -> None:
+        """It is not needed."""
+        self.sock.close()
+        os.waitpid(self.pid, 0)
+
+
+def start() -> Process:
+    """A new process. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            return Process(ours, spawn(theirs.fileno()))
+    except BaseException:
+        ours.close()
+        raise
 
 
 def spawn(fd: int) -> int:

@@ -109,6 +109,13 @@ class Platforms:
         self._chosen[id(node.permissions)] = (node.permissions, answer)
         return answer
 
+    def prepare(self) -> None:
+        """Something is likely to run: what takes time before it can may begin. Only where the last probe is believed
+        so far; else the sandbox is open by now, or there is none."""
+        for sandbox in self._sandboxes:
+            if sandbox.name == self.name and hasattr(sandbox, "prepare"):
+                sandbox.prepare()
+
     def probes(self) -> list[Probe]:
         """What every platform can give here, the strongest first."""
         return [probe(sandbox) for sandbox in in_order(self._sandboxes)]
@@ -117,6 +124,9 @@ class Platforms:
         """End everything that still runs."""
         for launcher in self._launchers.values():
             launcher.close()
+        for sandbox in self._sandboxes:
+            if hasattr(sandbox, "dismiss"):
+                sandbox.dismiss()
         self._launchers.clear()
         self._chosen.clear()
 
