@@ -4,7 +4,6 @@ import contextlib
 import os
 import select
 import signal
-import socket
 import stat
 import threading
 import time

@@ -87,9 +87,7 @@ class Launcher:
             pid = -1
             _tell(fd, ("lost", error.strerror, error.errno))
         if pid == 0:
-            cell.main(
-                fd, number, self._prepared, self._groups, self._turns_fd, die_with_parent=self._die_with_parent
-            )
+            cell.main(fd, number, self._prepared, self._groups, self._turns_fd, die_with_parent=self._die_with_parent)
         os.close(fd)
 
 

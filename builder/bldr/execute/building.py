@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from bldr.api.labels import Label
 from bldr.api.providers import Executable
 from bldr.execute.attempts import Attempts
 from bldr.execute.following import Following
+from bldr.execute.gradual import Gradual
 from bldr.execute.history import History
 from bldr.execute.loop import Loop
 from bldr.execute.machine import available_memory_bytes
@@ -130,8 +132,10 @@ class Building:
             (cached, limited, self._sandboxed),
             self._on_finished,
             self._tick,
+            self._write_some,
             keep_going=keep_going,
         )
+        self._gradual = Gradual(self._outputs, self._asked_for() if materialize != "none" else ())
         platforms.on_open(self._loop.add_launcher, events)
 
     @property
@@ -223,6 +227,8 @@ class Building:
         result = self._with_hint(work, outcome.result)
         if result is not outcome.result:
             outcome = msgspec.structs.replace(outcome, result=result)
+        if result.is_ok:
+            self._gradual.made(work.node.action.outputs)
         if outcome.cached:
             self._cached += 1
         else:
@@ -285,7 +291,7 @@ class Building:
     # What people get
 
     def _write_outputs(self) -> tuple[dict[Label, tuple[str, ...]], str]:
-        written: dict[Label, tuple[str, ...]] = {}
+        paths: dict[Label, tuple[str, ...]] = {}
         executable = ""
         entries = self._loop.entries
         wanted: dict[str, Artifact] = {}
@@ -296,9 +302,7 @@ class Building:
             ready = [artifact for artifact in files if artifact.path in entries]
             wanted.update((artifact.path, artifact) for artifact in ready)
             self._complete[label] = len(ready) == len(files)
-            written[label] = (
-                tuple(f"{self._plan.directory}/{artifact.path}" for artifact in ready) if is_written else ()
-            )
+            paths[label] = tuple(f"{self._plan.directory}/{artifact.path}" for artifact in ready) if is_written else ()
             program = analyzed.providers.get(Executable)
             if is_written and isinstance(program, Executable) and program.program.path in entries:
                 executable = self._outputs.path(program.program.path)
@@ -308,12 +312,25 @@ class Building:
                 directory = test_directory(label)
                 entries[directory] = left
                 wanted[directory] = Artifact(directory, label, is_directory=True)
-            self._outputs.write((artifact, entries[path]) for path, artifact in wanted.items())
+            written = self._gradual.written
+            self._outputs.write((artifact, entries[path]) for path, artifact in wanted.items() if path not in written)
         self._store.flush()
         if self._events.wants(TargetFinished):
-            for label, paths in written.items():
-                self._events.emit(TargetFinished(label=str(label), success=self._complete[label], outputs=paths))
-        return written, executable
+            for label, outputs in paths.items():
+                self._events.emit(TargetFinished(label=str(label), success=self._complete[label], outputs=outputs))
+        return paths, executable
+
+    def _asked_for(self) -> Iterator[Artifact]:
+        """The files of the targets that were asked for, and of all that is needed where that is wanted."""
+        seen: set[str] = set()
+        for artifact in chain(*(requested_files(self._plan.graph.targets[label]) for label in self._plan.labels),
+                              self._made_besides()):  # fmt: skip
+            if artifact.path not in seen:
+                seen.add(artifact.path)
+                yield artifact
+
+    def _write_some(self) -> bool:
+        return self._gradual.write_some(self._loop.entries)
 
     def _made_besides(self) -> Iterator[Artifact]:
         """What is to be written although it is no output of what was asked for; what tests leave is looked at apart."""

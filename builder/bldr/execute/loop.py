@@ -27,7 +27,8 @@ _MANY, _FEW = 256, 16  # actions that are looked up together
 class Loop:
     """Does the actions of `nodes` (in an order in which each follows those that it needs).
 
-    `finished` hears of every action that has its outcome; `tick` is called a few times a second.
+    `finished` hears of every action that has its outcome; `tick` is called a few times a second, and `idle` when there is
+    nothing else to do, until it returns False.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Loop:
         runners: tuple[Cached, Limited, Sandboxed],
         finished: Callable[[Work, Outcome, int], None],
         tick: Callable[[], None],
+        idle: Callable[[], bool],
         *,
         keep_going: bool,
     ) -> None:
@@ -46,6 +48,7 @@ class Loop:
         self._cached, self._limited, self._sandboxed = runners
         self._finished = finished
         self._tick = tick
+        self._idle = idle
         self._keep_going = keep_going
         self._nodes = {node.index: node for node in nodes}
         self._missing = {node.index: len(node.deps) for node in nodes}
@@ -106,7 +109,7 @@ class Loop:
 
     def _wait(self, wakeup: Wakeup) -> None:
         # now, that is while others run: never while a slot is free
-        while self._limited.prepare() or self._sandboxed.tidy():
+        while self._limited.prepare() or self._sandboxed.tidy() or self._idle():
             if self._poll(0, wakeup):
                 return
         if not self._poll(_TICK_S, wakeup):

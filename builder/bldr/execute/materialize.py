@@ -39,6 +39,8 @@ class Outputs:
 
     def write(self, artifacts: Iterable[tuple[Artifact, Sequence[Entry]]]) -> None:
         """Bring every artifact's entries to their place below the folder. Raises OutputError."""
+        self._real.clear()  # since the last time anybody may have removed anything
+        self._tops = {"": ""}
         wanted = list(artifacts)
         entries = [entry for _, held in wanted for entry in held]
         for entry in entries:

@@ -1,0 +1,55 @@
+"""Outputs that are written while other actions still run: a directory at a time, as soon as all that was asked for of it
+is made."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bldr.api.actions import Artifact
+from bldr.execute.materialize import OutputError, Outputs
+from bldr.plan.entries import Entry
+
+_MOST_FILES = 256
+"""Larger directories are left for the end: nothing else is done while one is written."""
+
+
+class Gradual:
+    """Writes what it can of the `wanted` files early. The rest, and whatever goes wrong, is left for the end."""
+
+    def __init__(self, outputs: Outputs, wanted: Iterable[Artifact]) -> None:
+        self._outputs = outputs
+        self._wanted: dict[str, list[Artifact]] = {}  # by directory
+        for artifact in wanted:
+            if not artifact.is_directory:
+                self._wanted.setdefault(_directory(artifact), []).append(artifact)
+        for directory in [name for name, artifacts in self._wanted.items() if len(artifacts) > _MOST_FILES]:
+            del self._wanted[directory]
+        self._missing = {name: {artifact.path for artifact in artifacts} for name, artifacts in self._wanted.items()}
+        self._whole: list[str] = []
+        self.written: set[str] = set()
+        """The paths of artifacts that stand in their place."""
+
+    def made(self, artifacts: Sequence[Artifact]) -> None:
+        """These were made, whether or not they were asked for."""
+        for artifact in artifacts:
+            directory = _directory(artifact)
+            missing = self._missing.get(directory)
+            if missing is not None:
+                missing.discard(artifact.path)
+                if not missing:
+                    del self._missing[directory]
+                    self._whole.append(directory)
+
+    def write_some(self, entries: Mapping[str, Sequence[Entry]]) -> bool:
+        """Write one directory; False where none is whole. `entries` are what stands at every path."""
+        if not self._whole:
+            return False
+        artifacts = self._wanted.pop(self._whole.pop())
+        try:
+            self._outputs.write((artifact, entries[artifact.path]) for artifact in artifacts)
+        except OutputError:  # it is said at the end, where the same will happen again
+            return False
+        self.written.update(artifact.path for artifact in artifacts)
+        return True
+
+
+def _directory(artifact: Artifact) -> str:
+    return artifact.path.rpartition("/")[0]
