@@ -173,11 +173,18 @@ class LinuxLauncher:
         self._exits.append(end)
         os.eventfd_write(self._event, 1)
 
-    def probe(self) -> tuple[bool, SetupFailure | None]:
-        """Set a sandbox up for no command: whether processes can be counted, and what went wrong if anything did."""
+    def begin_probe(self) -> Cell:
+        """Have a sandbox set up for no command; `end_probe` says what came of it."""
         cell = self._pool.take()
         with open(os.devnull, "r+b") as null:
             cell.send(("start", 0, compile_probe(self._host), False), (null.fileno(),) * 3)
+        return cell
+
+    def end_probe(self, cell: Cell) -> tuple[bool, SetupFailure | None]:
+        """Whether processes can be counted, and what went wrong if anything did. Raises IsolationError where the
+        launcher cannot work."""
+        if not self._is_open:
+            self._wait_until_open()
         report = None
         while report is None:
             messages = cell.receiver.receive()

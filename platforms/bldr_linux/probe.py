@@ -4,11 +4,10 @@ import os
 
 from bldr.api import GUARANTEES, LIMITS, Isolation, IsolationError, Level, Probe, SandboxSpec, SetupFailure, Shortfall
 from bldr_linux import causes
-from bldr_linux.cgroups.tree import Tree, open_tree
+from bldr_linux.cgroups.tree import open_tree
 from bldr_linux.client import LinuxLauncher
 from bldr_linux.compile import Host, limit_levels, reached
 from bldr_linux.seccomp import MACHINES
-from bldr_linux.spawn import Process
 
 _NOBODY = 65534
 _USR_LINKS = ("/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin")
@@ -43,27 +42,58 @@ def host(
     )
 
 
-def probe(name: str, process: Process | None = None) -> tuple[Probe, bool]:
-    """The answer, and whether processes can be limited without a control group. `process` is for the launcher."""
-    unusable = _unusable()
-    if unusable is not None:
-        if process is not None:
-            process.end()
-        return _nothing(name, unusable), False
-    of = owner(map_caller=False)
-    tree = open_tree(of)
-    try:
-        facts = host("/", of, map_caller=False, limits_processes=True, groups=tree.levels)
-        counted, failure = _try_sandbox(facts, of, tree, process)
-        if failure is not None:
-            return _nothing(name, causes.of(failure, of)), False
-        isolation: Isolation = reached(SandboxSpec(), facts) | limit_levels(facts._replace(limits_processes=counted))
-        reasons = {shortfall.guarantee: shortfall for shortfall in (*_LIMIT_SHORTFALLS, *tree.shortfalls)}
+class Trial:
+    """One sandbox that is set up and taken down, while the caller does other things until it wants the answer."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._unusable = _unusable()
+        self._owner = owner(map_caller=False)
+        self._failure: SetupFailure | None = None
+        self._launcher: LinuxLauncher | None = None
+        if self._unusable is not None:
+            return
+        self._tree = open_tree(self._owner)
+        self._facts = host("/", self._owner, map_caller=False, limits_processes=True, groups=self._tree.levels)
+        try:
+            self._launcher = LinuxLauncher(self._facts, self._owner, self._tree, waits=False)
+            self._cell = self._launcher.begin_probe()
+        except IsolationError as error:
+            self._failure = SetupFailure(error.message, error.hint)
+
+    def answer(self) -> tuple[Probe, bool]:
+        """What the sandbox gives here, and whether processes can be limited without a control group."""
+        if self._unusable is not None:
+            return _nothing(self._name, self._unusable), False
+        try:
+            counted = self._counted()
+        finally:
+            self.close()
+        if self._failure is not None:
+            return _nothing(self._name, causes.of(self._failure, self._owner)), False
+        facts = self._facts._replace(limits_processes=counted)
+        isolation: Isolation = reached(SandboxSpec(), self._facts) | limit_levels(facts)
+        reasons = {shortfall.guarantee: shortfall for shortfall in (*_LIMIT_SHORTFALLS, *self._tree.shortfalls)}
         missing = [limit for limit in LIMITS if isolation.get(limit, Level.NONE) is Level.NONE]
         shortfalls = tuple(reasons[limit] for limit in missing)
-        return Probe(name, supported=True, isolation=isolation, shortfalls=shortfalls), counted
-    finally:
-        tree.close()
+        return Probe(self._name, supported=True, isolation=isolation, shortfalls=shortfalls), counted
+
+    def _counted(self) -> bool:
+        if self._launcher is None:
+            return False
+        try:
+            counted, self._failure = self._launcher.end_probe(self._cell)
+        except IsolationError as error:
+            self._failure = SetupFailure(error.message, error.hint)
+            return False
+        return counted
+
+    def close(self) -> None:
+        """End what was started for it."""
+        if self._launcher is not None:
+            self._launcher.close()
+        if self._unusable is None:
+            self._tree.close()
 
 
 def _unusable() -> SetupFailure | None:
@@ -78,19 +108,6 @@ def _unusable() -> SetupFailure | None:
 def _nothing(name: str, failure: SetupFailure) -> Probe:
     shortfalls = tuple(Shortfall(guarantee, failure.message, failure.hint) for guarantee in GUARANTEES)
     return Probe(name, supported=False, isolation={}, shortfalls=shortfalls)
-
-
-def _try_sandbox(
-    facts: Host, owner: tuple[int, int] | None, tree: Tree, process: Process | None
-) -> tuple[bool, SetupFailure | None]:
-    try:
-        launcher = LinuxLauncher(facts, owner, tree, process=process)
-    except IsolationError as error:
-        return False, SetupFailure(error.message, error.hint)
-    try:
-        return launcher.probe()
-    finally:
-        launcher.close()
 
 
 def _is_mapped(uid: int) -> bool:

@@ -36,20 +36,25 @@ class LinuxSandbox:
         """`uses_compiled`: use the program that is written in C where it is there."""
         self._compiled = uses_compiled
         self._probed: tuple[Probe, bool] | None = None
-        self._processes: list[Process] = []  # that launchers are waited for by
+        self._trial: probe.Trial | None = None
+        self._process: Process | None = None  # for the next launcher
 
     def prepare(self) -> None:
-        """Start the processes of the launchers that will be needed, to probe and for the actions: they get ready while
-        the caller finds out what to run. Where that cannot be, it is said when they are needed."""
-        wanted = (self._probed is None) + 1
+        """Begin what takes time before an action can run, to probe and to open a launcher: it gets ready while the
+        caller finds out what to run. Where that cannot be, it is said when it is needed."""
+        if self._probed is None and self._trial is None:
+            self._trial = probe.Trial(self.name)
         with contextlib.suppress(OSError):
-            while len(self._processes) < wanted:
-                self._processes.append(start())
+            self._process = self._process or start()
 
     def dismiss(self) -> None:
         """What was prepared is not needed any more."""
-        while self._processes:
-            self._processes.pop().end()
+        if self._trial is not None:
+            self._trial.close()
+            self._trial = None
+        if self._process is not None:
+            self._process.end()
+            self._process = None
 
     def probe(self) -> Probe:
         """Set one sandbox up and take it down; the answer is kept."""
@@ -72,6 +77,7 @@ class LinuxSandbox:
         host = probe.host(root, owner, map_caller=map_caller, limits_processes=self._try()[1], groups=tree.levels)
         cells = min(os.cpu_count() or 1, _CELLS_AT_MOST)
         program_fd = compiled.open_program() if self._compiled else -1
+        process, self._process = self._process, None
         try:
             return LinuxLauncher(
                 host,
@@ -81,18 +87,16 @@ class LinuxSandbox:
                 cells=cells,
                 program_fd=program_fd,
                 waits=waits,
-                process=self._prepared(),
+                process=process,
             )
         finally:
             if program_fd >= 0:
                 os.close(program_fd)
 
-    def _prepared(self) -> Process | None:
-        return self._processes.pop(0) if self._processes else None
-
     def _try(self) -> tuple[Probe, bool]:
         if self._probed is None:
-            answer, counts = probe.probe(self.name, self._prepared())
+            trial, self._trial = self._trial or probe.Trial(self.name), None
+            answer, counts = trial.answer()
             program_fd = compiled.open_program() if self._compiled else -1
             note = _COMPILED if program_fd >= 0 else _NOT_COMPILED
             if program_fd >= 0:

@@ -1,5 +1,4 @@
-"""Outputs that are written while other actions still run: a directory at a time, as soon as all that was asked for of it
-is made."""
+"""Outputs that are written while other actions run: a directory at a time, once all that was asked for of it is made."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
