@@ -36,6 +36,7 @@ from bldr_linux.resident import Resident
 from bldr_linux.root import StepError
 from bldr_linux.running import Running, Waiting
 from bldr_linux.supervision import POLITELY, Supervisor
+from bldr_linux.turns import Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,12 +78,12 @@ class Cell:
         self._group = group
         self._die_with_parent = die_with_parent
         self._launch: Running | None = None
-        self._waiting: Waiting | None = None  # for its turn
         self._ahead: Ahead | None = None
         self._plan: dict[str, Any] = {}
         self._uncounted: list[str] | None = None
         self._poll = select.poll()
         self._poll.register(sock.fileno(), select.POLLIN)
+        self._turns = Turns(_TURNS_FD, self._poll)
         self._engine_is_there = True
 
     def serve(self) -> None:
@@ -93,8 +94,8 @@ class Cell:
                 if fd == self._sock.fileno():
                     self._receive()
             launch = self._launch
-            if self._waiting is not None:
-                self._begin(self._waiting)
+            if self._turns.waiting is not None:
+                self._begin(self._turns.waiting)
             elif launch is not None:
                 self._attend(launch, {fd for fd, _ in ready})
 
@@ -103,8 +104,8 @@ class Cell:
         if messages is None:
             self._engine_is_there = False
             self._poll.unregister(self._sock.fileno())
-            if self._waiting is not None:
-                self._give_up(self._waiting)
+            if self._turns.waiting is not None:
+                self._give_up(self._turns.waiting)
             if self._launch is not None:
                 self._go_on_alone(self._launch)
             return
@@ -118,8 +119,8 @@ class Cell:
                 self._ahead.make(None)
             elif kind == "measure":
                 self._send(("measured", self._group.measure() if self._launch else {}))
-            elif kind == "kill" and self._waiting is not None:
-                self._give_up(self._waiting)
+            elif kind == "kill" and self._turns.waiting is not None:
+                self._give_up(self._turns.waiting)
             elif self._launch is None:
                 continue  # it came too late, or too early
             elif kind == "kill":
@@ -207,7 +208,7 @@ class Cell:
         try:
             if self._ahead is not None and waiting.sandbox is None:
                 waiting.sandbox = self._ahead.take(waiting.plan)
-            if waiting.in_turn and not self._take_turn(waiting):
+            if waiting.in_turn and not waiting.has_turn and not self._turns.take(waiting):
                 return
             self._fork(waiting)
         except OSError as error:
@@ -219,26 +220,9 @@ class Cell:
             self._send(("exit", waiting.launch_id, report, 0.0, {}, waiting.has_turn))
         waiting.close()
 
-    def _take_turn(self, waiting: Waiting) -> bool:
-        try:
-            os.eventfd_read(_TURNS_FD)
-        except BlockingIOError:
-            if self._waiting is None:
-                self._waiting = waiting
-                self._poll.register(_TURNS_FD, select.POLLIN)
-            return False
-        waiting.has_turn = True
-        self._stop_waiting()
-        return True
-
-    def _stop_waiting(self) -> None:
-        if self._waiting is not None:
-            self._waiting = None
-            self._poll.unregister(_TURNS_FD)
-
     def _give_up(self, waiting: Waiting) -> None:
         """It was ended before its turn came."""
-        self._stop_waiting()
+        self._turns.give_up()
         if waiting.sandbox is not None:
             waiting.sandbox.end()
             self._group.finish()
@@ -401,7 +385,7 @@ class Cell:
         self._launch = None
         leaves_turn = launch.has_turn and report == ("ended", 0, None)
         if leaves_turn:
-            os.eventfd_write(_TURNS_FD, 1)
+            self._turns.leave()
         owes_turn = launch.has_turn and not leaves_turn
         self._send(("exit", launch.launch_id, report, wall_s, used, owes_turn))
         if self._ahead is not None and self._engine_is_there:

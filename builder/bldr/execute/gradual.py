@@ -1,4 +1,4 @@
-"""Outputs that are written while other actions run: a directory at a time, once all that was asked for of it is made."""
+"""Outputs that are written while other actions run: a directory at a time, once all that is wanted of it is made."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -27,8 +27,8 @@ _MANY, _FEW = 256, 16  # actions that are looked up together
 class Loop:
     """Does the actions of `nodes` (in an order in which each follows those that it needs).
 
-    `finished` hears of every action that has its outcome; `tick` is called a few times a second, and `idle` whenever there
-    is nothing else to do, until it returns False.
+    `finished` hears of every action that has its outcome; `tick` is called a few times a second, and `idle` whenever
+    there is nothing else to do, until it returns False.
     """
 
     def __init__(

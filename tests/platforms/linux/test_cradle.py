@@ -15,9 +15,9 @@ import pytest
 
 from bldr.api import Input, Link, MadeFile, ResourceLimits, Temp
 from bldr_linux import compiled, cradle, init, landlock, steps
-from bldr_linux.ahead import Ahead
 from bldr_linux.cell import Cell
 from bldr_linux.cgroups.group import CellGroup
+from bldr_linux.running import Waiting
 from bldr_linux.sandbox import LinuxSandbox
 
 WORLD = (Path(__file__).parent / "world.py").read_text()
@@ -252,10 +252,9 @@ def test_a_launch_that_fails_half_way_leaves_no_sandbox(own_cradle, tmp_path, mo
         raise OSError(errno.ETOOMANYREFS, "too many references")
 
     monkeypatch.setattr(newborn, "give", give)
-    monkeypatch.setattr(Ahead, "take", lambda *_: newborn)
     plan = {"bounds": {"log": 1000}, "control": {}, "measured": ()}
     with pytest.raises(OSError, match="too many references"):
-        cell._give(Ahead(None, None), 1, plan, (log_fd, log_fd, log_fd))
+        cell._give(newborn, Waiting(1, plan, (log_fd, log_fd, log_fd), in_turn=False))
     assert os.listdir("/proc/self/fd") == before
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, 0)
