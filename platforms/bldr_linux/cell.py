@@ -11,6 +11,7 @@ to the engine carries `wire` frames:
     ("refuse", message, hint)      the network cannot be had
     ("signal", number)             to the command
     ("kill",)                      end all of the launch now
+    ("recall",)                    end it if it waits for its turn
     ("measure",)                   answered by ("measured", used)
 
 and back: ("waiting", launch_id, pid), ("started", launch_id, pid) with a descriptor that refers to the command, and
@@ -119,10 +120,10 @@ class Cell:
                 self._ahead.make(None)
             elif kind == "measure":
                 self._send(("measured", self._group.measure() if self._launch else {}))
-            elif kind == "kill" and self._turns.waiting is not None:
+            elif kind in ("kill", "recall") and self._turns.waiting is not None:
                 self._give_up(self._turns.waiting)
-            elif self._launch is None:
-                continue  # it came too late, or too early
+            elif self._launch is None or kind == "recall":
+                continue  # it came too late
             elif kind == "kill":
                 self._kill(self._launch)
             elif kind == "signal":
@@ -227,7 +228,7 @@ class Cell:
             waiting.sandbox.end()
             self._group.finish()
         waiting.close()
-        self._send(("exit", waiting.launch_id, ("killed", int(_signal.SIGKILL), None), 0.0, {}, False))
+        self._send(("exit", waiting.launch_id, ("recalled",), 0.0, {}, False))
 
     def _fork(self, waiting: Waiting) -> None:
         if waiting.sandbox is not None:

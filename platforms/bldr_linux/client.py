@@ -212,6 +212,12 @@ class LinuxLauncher:
             os.eventfd_write(self._turns, self._owed_turns)
             self._owed_turns = 0
 
+    def recall(self) -> None:
+        """See `bldr.api.Turns`."""
+        for cell in self._pool:
+            if cell.launch is not None and cell.launch.in_turn and self._alive:
+                cell.send(("recall",))
+
     def kill(self, launch_id: int) -> None:
         """See `bldr.api.Launcher`."""
         self._tell(launch_id, ("kill",))

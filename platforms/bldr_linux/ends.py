@@ -1,6 +1,7 @@
 """What a cell reports of a launch that is over becomes an `Exit`: pure."""
 
 import os
+import signal
 from typing import Any
 
 from bldr.api import Exit, Isolation, SetupFailure, Usage, Verdict
@@ -12,6 +13,8 @@ def ended(launch_id: int, isolation: Isolation, report: tuple[Any, ...], wall_s:
         return failed(launch_id, SetupFailure(*report[1:]))
     if report[0] == "failed":
         return failed(launch_id, explain(*report[1:]))
+    if report[0] == "recalled":
+        return Exit(launch_id=launch_id, exit_code=128 + signal.SIGKILL, signal=signal.SIGKILL, began=False)
     _, status, verdict = report
     code = os.waitstatus_to_exitcode(status)
     return Exit(

@@ -37,6 +37,7 @@ from bldr.api.sandbox import (
     Shortfall,
     StagedTree,
     Started,
+    Turns,
     Usage,
     Verdict,
     covers,
@@ -76,6 +77,6 @@ __all__ = [
     "LockedTree", "MadeFile", "NetworkPolicy", "Output", "Platform", "PluginError", "Probe", "Problem",
     "ProcessPolicy", "PythonInfo", "ResourceLimits", "Sandbox", "SandboxSpec", "SetupFailure", "Shortfall",
     "SpecError", "StagedTree", "Started", "TargetAttributes", "TargetError", "Temp", "TestAttributes", "TestInfo",
-    "Toolchain", "ToolchainDetector", "ToolchainError", "Usage", "Verdict", "WorkspaceError", "covers",
-    "first_of_each", "hook", "last_of_each", "parse_label",
+    "Toolchain", "ToolchainDetector", "ToolchainError", "Turns", "Usage", "Verdict", "WorkspaceError",
+    "covers", "first_of_each", "hook", "last_of_each", "parse_label",
 ]  # fmt: skip

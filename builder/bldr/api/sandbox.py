@@ -176,7 +176,8 @@ class SetupFailure(msgspec.Struct, frozen=True):
 class Exit(msgspec.Struct, frozen=True, kw_only=True):
     """How a launch ended; every process of it is dead. `exit_code` is 128 + N after signal N, as in a shell.
 
-    `warnings`: what people should hear although it stopped nothing.
+    `warnings`: what people should hear although it stopped nothing. `began`: False where it was ended while it waited
+    for its turn.
     """
 
     launch_id: int
@@ -187,6 +188,7 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     failure: SetupFailure | None = None
     warnings: tuple[str, ...] = ()
+    began: bool = True
 
 
 class Launcher(Protocol):
@@ -236,6 +238,9 @@ class Turns(Protocol):
 
     def go_on(self) -> None:
         """Free the places of those that did not end well: what waits may start all the same."""
+
+    def recall(self) -> None:
+        """End what waits; what runs goes on. Each is answered by an `Exit` that says whether it began."""
 
 
 class Sandbox(Protocol):

@@ -102,7 +102,6 @@ class Sandboxed:
         self._places = places
         self._turns: dict[Launcher, Turns | None] = {}
         self._next_ones: list[int] = []  # launches that wait for the end of another
-        self._recalled: set[int] = set()
         self._failed = 0  # actions whose places nobody has
         self._usual_s = 1.0  # that an action takes, lately
         self.released: Callable[[Work], None] = lambda _work: None
@@ -141,8 +140,11 @@ class Sandboxed:
             self._failed = 0
 
     def _note_begun(self, number: int) -> None:
-        """So many places are free: those that have waited for longest are believed to have them."""
-        for launch_id in list(self._next_ones)[:number]:
+        """So many places are free: those that have waited for longest are believed to have them, if nobody says else.
+
+        That is for people alone: another may have been faster, and then both are told of a moment too early or late.
+        """
+        for launch_id in self._next_ones[:number]:
             self._next_ones.remove(launch_id)
             self._started(self._running[launch_id].work)
 
@@ -263,26 +265,22 @@ class Sandboxed:
                 self.released(running.work)
 
     def _is_unborn(self, running: _Running, exited: Exit) -> bool:
-        """Take note of the end of an action that waited: whether it was called back before it could start."""
-        launch_id = exited.launch_id
-        if launch_id in self._recalled and exited.exit_code:
-            self._recalled.remove(launch_id)
-            self._stages.give_back(running.stage, may_serve_again=False)
-            self.released(running.work)
-            return True
-        if launch_id in self._recalled or launch_id in self._next_ones:
-            self._recalled.discard(launch_id)
-            if launch_id in self._next_ones:
-                self._next_ones.remove(launch_id)
+        """Take note of the end of an action that waited; whether nobody was told of it, and nobody needs to be."""
+        if exited.launch_id not in self._next_ones:
+            return False
+        self._next_ones.remove(exited.launch_id)
+        if exited.began:
             self._started(running.work)
-        return False
+            return False
+        self._stages.give_back(running.stage, may_serve_again=False)
+        self.released(running.work)
+        return True
 
     def recall(self) -> None:
         """Nothing more is to start."""
-        for launch_id in self._next_ones:
-            self._recalled.add(launch_id)
-            self._launchers[launch_id].kill(launch_id)
-        self._next_ones.clear()
+        for turns in self._turns.values():
+            if turns is not None:
+                turns.recall()
 
     @property
     def all_good(self) -> bool:
@@ -396,7 +394,7 @@ class Sandboxed:
 
     def _failure(self, node: ActionNode, exited: Exit) -> tuple[str, str, str] | None:
         """Status, message and hint of an action that did not succeed, or None."""
-        if self._interrupted and exited.exit_code:
+        if (self._interrupted and exited.exit_code) or not exited.began:
             return _INTERRUPTED
         if exited.failure is not None:
             return "setup", f"the sandbox could not be made: {exited.failure.message}", exited.failure.hint

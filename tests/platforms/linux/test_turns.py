@@ -113,7 +113,7 @@ def test_a_launch_can_be_called_back_before_its_turn(box, tmp_path):
         second, third = box.start("echo", "never", in_turn=True), date(box)
         box.launcher.kill(second)
         ended = box.wait(second)
-        assert (ended.exit_code, ended.exit.signal, ended.out) == (137, 9, "")
+        assert (ended.exit_code, ended.exit.signal, ended.exit.began, ended.out) == (137, 9, False, "")
     assert box.wait(first).exit_code == 0
     assert box.wait(third).exit_code == 0  # the place was not lost
 
