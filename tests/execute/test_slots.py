@@ -69,17 +69,35 @@ def test_an_exclusive_action_stays_exclusive_whatever_is_known_of_it():
 
 @dataclass
 class Recorder:
-    """The runner inside: actions run until the test ends them."""
+    """The runner inside: actions run until the test ends them. Where it `hands_over`, one waits for the first end."""
 
+    hands_over: bool = False
     running: dict = field(default_factory=dict)
     order: list = field(default_factory=list)
+    waiting: list = field(default_factory=list)
+    prepared: list = field(default_factory=list)
+    told_to_go_on: int = 0
 
     def run(self, work, done):
         self.running[work.node.index] = (work, done)
         self.order.append(work.node.index)
 
+    def prepare(self, work):
+        self.prepared.append(work.node.index)
+        return True
+
+    def run_next(self, work, done):
+        if self.hands_over:
+            self.waiting.append((work, done))
+        return self.hands_over
+
+    def go_on(self):
+        self.told_to_go_on += 1
+
     def end(self, index):
         work, done = self.running.pop(index)
+        if self.waiting:
+            self.run(*self.waiting.pop())
         done(work, Outcome(ActionResult(status="ok"), cached=False))
 
 
@@ -87,10 +105,10 @@ class Recorder:
 def queued():
     """A runner with two slots and 4 GiB, and actions in its queue: their needs in order, the first the most urgent."""
 
-    def queue(*needs, exclusive=()):
+    def queue(*needs, exclusive=(), hands_over=False):
         nodes = [node(index, exclusive=index in exclusive) for index in range(len(needs))]
         known = {node.name: need for node, need in zip(nodes, needs, strict=True) if need}
-        inner = Recorder()
+        inner = Recorder(hands_over)
         urgency = {node.index: float(len(nodes) - node.index) for node in nodes}
         limited = Limited(inner, Slots(2, 4 * GIB), urgency, known)
         for waiting in nodes:
@@ -158,25 +176,77 @@ def test_an_exclusive_action_is_alone_until_it_has_ended(queued):
 
 
 def test_the_next_action_is_prepared_once_while_it_waits():
-    prepared = []
     inner = Recorder()
     nodes = [node(index) for index in range(4)]
     urgency = {node.index: float(len(nodes) - node.index) for node in nodes}
-
-    def prepare(work):
-        prepared.append(work.node.index)
-        return True
-
-    limited = Limited(inner, Slots(1, GIB), urgency, {}, prepare)
+    limited = Limited(inner, Slots(1, GIB), urgency, {})
     for waiting in nodes:
         limited.run(Work(waiting, (), ()), lambda work, outcome: None)
     limited.fill()
     assert limited.prepare()
     assert not limited.prepare()
-    assert prepared == [1]
+    assert inner.prepared == [1]
     inner.end(0)
     limited.fill()
     assert limited.prepare()
-    assert prepared == [1, 2]
+    assert inner.prepared == [1, 2]
     limited.stop()
     assert not limited.prepare()
+
+
+def waiting(inner):
+    return [work.node.index for work, _ in inner.waiting]
+
+
+def test_one_more_than_there_are_slots_is_handed_over(queued):
+    limited, inner = queued(*[None] * 5, hands_over=True)
+    assert (sorted(inner.running), waiting(inner)) == ([0, 1], [2])
+    limited.fill()
+    assert waiting(inner) == [2]
+    inner.end(1)
+    limited.fill()
+    assert (sorted(inner.running), waiting(inner)) == ([0, 2], [3])
+    while inner.running:
+        inner.end(min(inner.running))
+        limited.fill()
+    assert sorted(inner.order) == list(range(5))
+    assert limited.running == 0
+
+
+@pytest.mark.parametrize("need", [(2.0, 0), (0.0, GIB)])
+def test_nothing_is_handed_over_beside_what_is_large_nor_is_that(queued, need):
+    limited, inner = queued(None, None, need, None, hands_over=True)
+    assert waiting(inner) == []
+    inner.end(0)
+    inner.end(1)
+    limited.fill()
+    assert 2 in inner.running
+    assert waiting(inner) == []
+
+
+def test_nothing_is_handed_over_where_something_exclusive_comes_next_or_runs(queued):
+    limited, inner = queued(None, None, None, None, exclusive={2}, hands_over=True)
+    assert waiting(inner) == []
+    inner.end(0)
+    inner.end(1)
+    limited.fill()
+    assert (sorted(inner.running), waiting(inner)) == ([2], [])
+
+
+def test_nothing_is_handed_over_and_nothing_goes_on_after_a_stop(queued):
+    limited, inner = queued(None, None, None, hands_over=True)
+    told = inner.told_to_go_on
+    inner.waiting.clear()
+    limited.stop()
+    limited.fill()
+    assert inner.told_to_go_on == told
+    assert waiting(inner) == []
+
+
+def test_who_waits_for_slots_is_plenty_and_less_urgent_than_a_longer_path(queued):
+    limited, _ = queued(*[None] * 9)
+    assert not limited.has_plenty  # two run, seven wait, and four for each slot are plenty
+    limited, _ = queued(*[None] * 10)
+    assert limited.has_plenty
+    assert limited.is_urgent(8.5)  # the longest path of those that wait is 8
+    assert not limited.is_urgent(8.0)

@@ -91,7 +91,7 @@ def test_it_works_inside_a_user_namespace_of_one_user():
 
 def test_a_machine_whose_system_calls_are_not_known(monkeypatch):
     monkeypatch.setattr(probe, "MACHINES", ("pdp11",))
-    found, counted = probe.probe("linux")
+    found, counted = probe.Trial("linux").answer()
     assert (found.supported, counted, found.isolation) == (False, False, {})
     assert "use one of pdp11" in found.shortfalls[0].remedy
 
