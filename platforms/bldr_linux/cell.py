@@ -30,14 +30,13 @@ import select
 import sys
 import time
 
-from bldr_linux import init, syscalls, violations, wire
+from bldr_linux import init, syscalls, turns, violations, wire
 from bldr_linux.ahead import Ahead
 from bldr_linux.cgroups.group import CellGroup
 from bldr_linux.resident import Resident
 from bldr_linux.root import StepError
 from bldr_linux.running import Running, Waiting
 from bldr_linux.supervision import POLITELY, Supervisor
-from bldr_linux.turns import Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ _NAMESPACES = (
     | syscalls.CLONE_NEWCGROUP
 )
 _BLOCK_BYTES = 512
-_SOCKET_FD, _TURNS_FD, _CRADLE_FD = 3, 4, 5
+_SOCKET_FD, _CRADLE_FD = 3, turns.LAST_FD + 1
 # Limits, and the counter of a control group without which pid 1 has to look for itself.
 _COUNTERS = (("cpu", "cpu_s"), ("memory", "memory_bytes"), ("processes", "processes"))
 _FDS_BYTES = _socket.CMSG_SPACE(4)
@@ -84,7 +83,7 @@ class Cell:
         self._uncounted: list[str] | None = None
         self._poll = select.poll()
         self._poll.register(sock.fileno(), select.POLLIN)
-        self._turns = Turns(_TURNS_FD, self._poll)
+        self._turns = turns.Turns(self._poll)
         self._engine_is_there = True
 
     def serve(self) -> None:
@@ -416,21 +415,26 @@ class Cell:
 
 
 def main(
-    fd: int, number: int, prepared: init.Prepared, groups: tuple[Any, ...], turns_fd: int, *, die_with_parent: bool
+    fd: int,
+    number: int,
+    prepared: init.Prepared,
+    groups: tuple[Any, ...],
+    turn_fds: tuple[int, int],
+    *,
+    die_with_parent: bool,
 ) -> NoReturn:
-    """Live as a cell on the socket `fd`; never returns. The launcher got `turns_fd` before the cradle's descriptor."""
+    """Live as a cell on the socket `fd`; never returns. The launcher got `turn_fds` before the cradle's descriptor."""
     try:
         if die_with_parent:
             syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         os.dup2(fd, _SOCKET_FD, inheritable=False)
-        if turns_fd > _TURNS_FD:
-            os.dup2(turns_fd, _TURNS_FD, inheritable=False)
+        turns.settle(turn_fds)
         if prepared.cradle_fd > _CRADLE_FD:
             os.dup2(prepared.cradle_fd, _CRADLE_FD, inheritable=False)
             prepared.cradle_fd = _CRADLE_FD
         # The launcher's own socket, in the first place.
-        syscalls.close_range(_TURNS_FD + 1 + (prepared.cradle_fd >= 0))
+        syscalls.close_range(_CRADLE_FD + (prepared.cradle_fd >= 0))
         group = CellGroup(groups, number)
         try:
             cell = Cell(_socket.socket(fileno=_SOCKET_FD), prepared, group, die_with_parent=die_with_parent)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from bldr_linux.network import Networks
 
 _RESOLVER = "/etc/resolv.conf"
+_TURN_FDS = 2
+_BEGUN_BYTES = 1 << 15  # of numbers of eight bytes
 _GONE = SetupFailure("the launcher died before the action ended", "look for the reason in the kernel's log (`dmesg`)")
 
 
@@ -63,13 +65,14 @@ class LinuxLauncher:
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._event, select.EPOLLIN)
         self._turns = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._begun, begun = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._owed_turns = 0
         try:
             self._sock, self._pid = process or start()
         except OSError as error:
-            self._epoll.close()
-            os.close(self._event)
-            os.close(self._turns)
+            os.close(begun)
+            self._tree.close()
+            self._close_descriptors()
             raise IsolationError(
                 f"the sandbox's launcher cannot be started: {(error.strerror or str(error)).lower()}",
                 "raise the caller's limits (`ulimit -u`, `ulimit -n`), or run less at once",
@@ -79,7 +82,11 @@ class LinuxLauncher:
         try:
             tree.adopt(self._pid)
             # The signal of a parent's death comes when the thread that spawned the process ends.
-            self._ask_to_open(host.root, program_fd, die_with_parent=main_thread and not outlives)
+            try:
+                rights = (self._turns, begun, *((program_fd,) if program_fd >= 0 else ()))
+                self._ask_to_open(host.root, rights, die_with_parent=main_thread and not outlives)
+            finally:
+                os.close(begun)
             if waits:
                 self._wait_until_open()
         except BaseException:
@@ -87,11 +94,11 @@ class LinuxLauncher:
             raise
         self._pool.add(cells)
 
-    def _ask_to_open(self, root: str, program_fd: int, *, die_with_parent: bool) -> None:
-        rights = wire.descriptors((self._turns, program_fd) if program_fd >= 0 else (self._turns,))
-        message = ("open", root, self.owner, die_with_parent, self._tree.description, program_fd >= 0)
+    def _ask_to_open(self, root: str, rights: tuple[int, ...], *, die_with_parent: bool) -> None:
+        message = ("open", root, self.owner, die_with_parent, self._tree.description, len(rights) > _TURN_FDS)
         self._is_open = False
-        self._sock.sendmsg([wire.frame(message)], rights)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # who waits for the answer will say so
+            self._sock.sendmsg([wire.frame(message)], wire.descriptors(rights))
 
     def _wait_until_open(self) -> None:
         receiver = wire.Receiver(self._sock)
@@ -205,6 +212,13 @@ class LinuxLauncher:
     def allow(self, places: int) -> None:
         """See `bldr.api.Turns`."""
         os.eventfd_write(self._turns, places)
+
+    def begun(self) -> Sequence[int]:
+        """See `bldr.api.Turns`."""
+        try:
+            return memoryview(os.read(self._begun, _BEGUN_BYTES)).cast("q").tolist()
+        except BlockingIOError:
+            return ()
 
     def go_on(self) -> None:
         """See `bldr.api.Turns`."""
@@ -382,9 +396,12 @@ class LinuxLauncher:
             if started.pidfd >= 0:
                 os.close(started.pidfd)
         self._started.clear()
+        self._close_descriptors()
+
+    def _close_descriptors(self) -> None:
         self._epoll.close()
-        os.close(self._event)
-        os.close(self._turns)
+        for fd in (self._event, self._turns, self._begun):
+            os.close(fd)
 
 
 def _pid_of(pidfd: int) -> int:

@@ -2,10 +2,11 @@
 
 Runs in a process of its own (`python -I -S`), with a stream socket to the engine. The engine sends, as `wire` frames:
 
-    ("open", root, owner, die_with_parent, groups)
+    ("open", root, owner, die_with_parent, groups, has_program)
                          first of all; answered by ("opened",) or ("refused", reason, errno); owner is the (uid, gid) to
-                         become, or None; groups describes the control groups that were made for it; with a descriptor
-                         of the places that launches take in turn, and one of the compiled cradle where there is one
+                         become, or None; groups describes the control groups that were made for it; with descriptors
+                         of the places that launches take in turn, of a pipe for the numbers of those that have one, and
+                         of the compiled cradle where there is one
     ("cell", number)     with one descriptor, the socket of a new cell, which gets ("lost", reason, errno) if there can
                          be none
 
@@ -38,7 +39,7 @@ class Launcher:
         self._receiver = wire.Receiver(sock)
         self._prepared: init.Prepared | None = None
         self._groups: tuple[Any, ...] = ()
-        self._turns_fd = -1
+        self._turn_fds = (-1, -1)
         self._die_with_parent = True
 
     def serve(self) -> None:
@@ -58,7 +59,7 @@ class Launcher:
         self, root: str, owner: tuple[int, int] | None, die_with_parent: bool, groups: tuple[Any, ...],
         has_program: bool,
     ) -> None:  # fmt: skip
-        self._turns_fd = self._receiver.fds.pop(0)
+        self._turn_fds = (self._receiver.fds.pop(0), self._receiver.fds.pop(0))
         try:
             os.chdir(root)
             if owner is not None:
@@ -87,7 +88,7 @@ class Launcher:
             pid = -1
             _tell(fd, ("lost", error.strerror, error.errno))
         if pid == 0:
-            cell.main(fd, number, self._prepared, self._groups, self._turns_fd, die_with_parent=self._die_with_parent)
+            cell.main(fd, number, self._prepared, self._groups, self._turn_fds, die_with_parent=self._die_with_parent)
         os.close(fd)
 
 

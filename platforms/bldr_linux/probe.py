@@ -60,6 +60,9 @@ class Trial:
             self._cell = self._launcher.begin_probe()
         except IsolationError as error:
             self._failure = SetupFailure(error.message, error.hint)
+        except BaseException:
+            self.close()
+            raise
 
     def answer(self) -> tuple[Probe, bool]:
         """What the sandbox gives here, and whether processes can be limited without a control group."""

@@ -42,9 +42,9 @@ class LinuxSandbox:
     def prepare(self) -> None:
         """Begin what takes time before an action can run, to probe and to open a launcher: it gets ready while the
         caller finds out what to run. Where that cannot be, it is said when it is needed."""
-        if self._probed is None and self._trial is None:
-            self._trial = probe.Trial(self.name)
         with contextlib.suppress(OSError):
+            if self._probed is None and self._trial is None:
+                self._trial = probe.Trial(self.name)
             self._process = self._process or start()
 
     def dismiss(self) -> None:

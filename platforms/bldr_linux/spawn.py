@@ -1,5 +1,6 @@
 """Starts the launcher's process, which is `launcher.main`."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -18,7 +19,8 @@ class Process(NamedTuple):
     def end(self) -> None:
         """It is not needed."""
         self.sock.close()
-        os.waitpid(self.pid, 0)
+        with contextlib.suppress(ChildProcessError):  # where the caller has children that nobody waits for
+            os.waitpid(self.pid, 0)
 
 
 def start() -> Process:
@@ -46,8 +48,17 @@ def spawn(fd: int) -> int:
             (os.POSIX_SPAWN_DUP2, fd, _CHILD_FD),
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
             (os.POSIX_SPAWN_DUP2, 0, 1),
+            *(() if _has_stderr() else ((os.POSIX_SPAWN_DUP2, 0, 2),)),
         ],
         setsid=True,
         setsigmask=(),
         setsigdef=signal.valid_signals(),
     )
+
+
+def _has_stderr() -> bool:
+    """Whether a child gets it: what the launcher is given later must not take its place."""
+    try:
+        return os.get_inheritable(2)
+    except OSError:
+        return False

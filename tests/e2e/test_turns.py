@@ -120,3 +120,39 @@ def test_an_interrupt_ends_what_runs_and_what_waits(project, until, tmp_path):
 def sleeping():
     found = subprocess.run(["pgrep", "-xf", "sleep 98764"], capture_output=True, text=True).stdout.split()
     return [pid for pid in found if pid != str(os.getpid())]
+
+
+def test_the_head_of_a_long_chain_is_not_left_for_the_end(project):
+    chain = "".join(target(f"z{number:02}", "echo > $OUT", deps=f"z{number - 1:02}" if number else "")
+                    for number in range(30))  # fmt: skip
+    it = project({"Builderfile": "".join(quick(range(90), letter) for letter in "abc") + chain})
+    ran = it.build("-j2", "//...")
+    assert ran.exit_code == 0, ran
+    assert started(ran).index("//:z00") < 5
+
+
+def test_a_closed_standard_error_takes_no_descriptor_away(project):
+    it = project({"Builderfile": quick(range(3))})
+    words = ["sh", "-c", 'exec "$@" 2>&-', "sh", *it.command("build", "--hermetic", "//...")]
+    assert subprocess.run(words, cwd=it.root, env=it.env(), stdin=subprocess.DEVNULL).returncode == 0
+
+
+def test_a_caller_who_ignores_the_end_of_children_is_no_hindrance(project):
+    it = project({"Builderfile": quick(range(3))})
+    words = ["sh", "-c", "trap '' CHLD; exec \"$@\"", "sh", *it.command("build", "--hermetic", "//:none")]
+    ran = subprocess.run(words, cwd=it.root, env=it.env(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert ran.returncode == 2, ran
+    assert "bug" not in ran.stderr
+
+
+def test_a_file_in_the_directory_of_a_test_stays(project):
+    it = project(
+        {
+            "Builderfile": '[target.x]\ntype = "test"\nlanguage = "c"\nsources = ["t.c"]\n'
+            + '[target.foo]\ntype = "command"\noutputs = ["x.test/foo"]\ncommand = "echo kept > $OUT"\n'
+            + quick(range(QUICK)),
+            "t.c": "int main(void) { return 0; }\n",
+        }
+    )
+    ran = it.bldr("test", "--hermetic", "-j2", "//...")
+    assert ran.exit_code == 0, ran

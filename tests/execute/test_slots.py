@@ -86,10 +86,11 @@ class Recorder:
         self.prepared.append(work.node.index)
         return True
 
-    def run_next(self, work, done):
-        if self.hands_over:
-            self.waiting.append((work, done))
+    def can_run_next(self, work):
         return self.hands_over
+
+    def run_next(self, work, done):
+        self.waiting.append((work, done))
 
     def go_on(self):
         self.told_to_go_on += 1
@@ -250,3 +251,18 @@ def test_who_waits_for_slots_is_plenty_and_less_urgent_than_a_longer_path(queued
     assert limited.has_plenty
     assert limited.is_urgent(8.5)  # the longest path of those that wait is 8
     assert not limited.is_urgent(8.0)
+
+
+def test_what_fails_while_it_is_handed_over_gives_its_place_back(queued):
+    """Where it cannot even be staged."""
+    limited, inner = queued(None, None, None, None)
+    ended = []
+    inner.hands_over = True
+    inner.run_next = lambda work, done: done(work, Outcome(ActionResult(status="setup", exit_code=1), cached=False))
+    limited.fill()
+    assert limited.running == 2
+    while inner.running:
+        ended.append(min(inner.running))
+        inner.end(ended[-1])
+        limited.fill()
+    assert limited.running == 0

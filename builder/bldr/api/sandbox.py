@@ -111,7 +111,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     stderr: int
     tree: StagedTree | None = None
     announce: bool = False  # whether `Launcher.started` is to tell of it
-    in_turn: bool = False  # whether it waits until one of the places of `Turns` is free
+    in_turn: bool = False  # whether it waits until one of the places of `Turns` is free; so do all of a build
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -206,7 +206,8 @@ class Launcher(Protocol):
         """Hand over one command; never blocks on it. A set-up that fails arrives as an `Exit` with `failure`."""
 
     def kill(self, launch_id: int) -> None:
-        """End a launch and all its processes at once; its `Exit` still arrives. Unknown ids are ignored."""
+        """End a launch and all its processes at once, or one that waits for its turn; its `Exit` still arrives.
+        Unknown ids are ignored."""
 
     def signal(self, launch_id: int, number: int) -> None:
         """Send a signal to the command of a launch and to those of its group. Unknown ids are ignored."""
@@ -236,6 +237,9 @@ class Turns(Protocol):
     def allow(self, places: int) -> None:
         """So many launches may run at once; to be called once, before the first of them."""
 
+    def begun(self) -> Sequence[int]:
+        """The launches that have taken a place since the last call; never blocks."""
+
     def go_on(self) -> None:
         """Free the places of those that did not end well: what waits may start all the same."""
 
@@ -250,7 +254,8 @@ class Sandbox(Protocol):
     white-outs mark what it removed), or "copy", the whole tree.
 
     A platform may have a third attribute, `promised`: an `Isolation`, the most that it gives on any machine. Then it is
-    not even probed where another one has given as much.
+    not even probed where another one has given as much. And it may have two methods without arguments, `prepare` and
+    `dismiss`: something is likely to be run soon, so that a probe or a launcher can be begun; and it was the last.
     """
 
     name: str

@@ -312,8 +312,7 @@ class Building:
                 directory = test_directory(label)
                 entries[directory] = left
                 wanted[directory] = Artifact(directory, label, is_directory=True)
-            written = self._gradual.written
-            self._outputs.write((artifact, entries[path]) for path, artifact in wanted.items() if path not in written)
+            self._outputs.write((artifact, entries[artifact.path]) for artifact in self._gradual.left(wanted))
         self._store.flush()
         if self._events.wants(TargetFinished):
             for label, outputs in paths.items():

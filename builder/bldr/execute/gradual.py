@@ -1,12 +1,14 @@
 """Outputs that are written while other actions run: a directory at a time, once all that is wanted of it is made."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bldr.api.actions import Artifact
-from bldr.execute.materialize import OutputError, Outputs
+from bldr.api.errors import BldrError
+from bldr.execute.materialize import Outputs
 from bldr.plan.entries import Entry
 
 _MOST_FILES = 256
+_MOST_BYTES = 16 << 20
 """Larger directories are left for the end: nothing else is done while one is written."""
 
 
@@ -23,8 +25,7 @@ class Gradual:
             del self._wanted[directory]
         self._missing = {name: {artifact.path for artifact in artifacts} for name, artifacts in self._wanted.items()}
         self._whole: list[str] = []
-        self.written: set[str] = set()
-        """The paths of artifacts that stand in their place."""
+        self._written: set[str] = set()
 
     def made(self, artifacts: Sequence[Artifact]) -> None:
         """These were made, whether or not they were asked for."""
@@ -42,12 +43,27 @@ class Gradual:
         if not self._whole:
             return False
         artifacts = self._wanted.pop(self._whole.pop())
+        if sum(entry.size_bytes for artifact in artifacts for entry in entries[artifact.path]) > _MOST_BYTES:
+            return bool(self._whole)
         try:
             self._outputs.write((artifact, entries[artifact.path]) for artifact in artifacts)
-        except OutputError:  # it is said at the end, where the same will happen again
+        except BldrError:  # it is said at the end, where the same will happen again
             return False
-        self.written.update(artifact.path for artifact in artifacts)
+        self._written.update(artifact.path for artifact in artifacts)
         return True
+
+    def left(self, wanted: Mapping[str, Artifact]) -> Iterator[Artifact]:
+        """Those of the artifacts, by path, that are still to be written: below directories, which are cleared first,
+        all of them."""
+        directories = {path for path, artifact in wanted.items() if artifact.is_directory}
+        for path, artifact in wanted.items():
+            if path not in self._written or not directories.isdisjoint(_above(path)):
+                yield artifact
+
+
+def _above(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _directory(artifact: Artifact) -> str:

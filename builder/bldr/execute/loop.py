@@ -3,6 +3,7 @@
 The states of an action: waiting (for its inputs), ready, running (or queued for a slot), done, failed, skipped.
 """
 
+import heapq
 import selectors
 import signal
 from collections import deque
@@ -56,8 +57,8 @@ class Loop:
         for node in nodes:
             for dep in node.deps:
                 self._users.setdefault(dep, []).append(node.index)
-        self._most_urgent_s = 0.0  # the longest path from any that became ready and was not looked up
-        self._ready = deque(node.index for node in nodes if not node.deps)
+        self._ready = [self._by_urgency(node.index) for node in nodes if not node.deps]  # a heap
+        heapq.heapify(self._ready)
         self._done: deque[tuple[Work, Outcome]] = deque()
         self._unfinished = len(nodes)
         self._selector = selectors.DefaultSelector()
@@ -113,6 +114,7 @@ class Loop:
             if self._poll(0, wakeup):
                 return
         if not self._poll(_TICK_S, wakeup):
+            self._sandboxed.note_begun()
             self._tick()
 
     def _poll(self, timeout_s: float, wakeup: Wakeup | None = None) -> bool:
@@ -129,17 +131,19 @@ class Loop:
     def _must_start(self) -> bool:
         """Whether it is time to look up what is ready: together is cheaper, as long as the slots have enough to do and
         nothing is ready that should go first."""
-        if len(self._ready) >= _FEW or not self._limited.has_plenty:
+        if not self._ready or len(self._ready) >= _FEW or not self._limited.has_plenty:
             return bool(self._ready)
-        return self._limited.is_urgent(self._most_urgent_s)
+        return self._limited.is_urgent(-self._ready[0][0])
+
+    def _by_urgency(self, index: int) -> tuple[float, int]:
+        return -self._limited.remaining_path_s.get(index, 0.0), index
 
     def _start(self) -> None:
         """Look up some of the actions that are ready: many at once, but few while there may be others to reap."""
         most = _FEW if self._limited.running else _MANY
-        self._most_urgent_s = 0.0
         works: list[Work] = []
         while self._ready and len(works) < most:
-            node = self._nodes[self._ready.popleft()]
+            node = self._nodes[heapq.heappop(self._ready)[1]]
             works.append(Work(node, tuple(self._expand(node.action.inputs)), tuple(self._expand(node.action.tools))))
         self._cached.run_all(works, lambda work, outcome: self._done.append((work, outcome)))
 
@@ -161,8 +165,7 @@ class Loop:
             for user in self._users.get(node.index, ()):
                 self._missing[user] -= 1
                 if not self._missing[user]:
-                    self._ready.append(user)
-                    self._most_urgent_s = max(self._most_urgent_s, self._limited.remaining_path_s.get(user, 0.0))
+                    heapq.heappush(self._ready, self._by_urgency(user))
         elif not self._keep_going and node.test is None:
             self._stop()
         self._finished(work, outcome, self._unfinished)

@@ -110,11 +110,10 @@ class Platforms:
         return answer
 
     def prepare(self) -> None:
-        """Something is likely to run: what takes time before it can may begin. Only where the last probe is believed
-        so far; else the sandbox is open by now, or there is none."""
+        """Something is likely to run: what takes time before it can may begin."""
         for sandbox in self._sandboxes:
-            if sandbox.name == self.name and hasattr(sandbox, "prepare"):
-                sandbox.prepare()
+            if sandbox.name == self.name and _prepares(sandbox):
+                sandbox.prepare()  # type: ignore[attr-defined]
 
     def probes(self) -> list[Probe]:
         """What every platform can give here, the strongest first."""
@@ -122,11 +121,13 @@ class Platforms:
 
     def close(self) -> None:
         """End everything that still runs."""
-        for launcher in self._launchers.values():
-            launcher.close()
-        for sandbox in self._sandboxes:
-            if hasattr(sandbox, "dismiss"):
-                sandbox.dismiss()
+        try:
+            for launcher in self._launchers.values():
+                launcher.close()
+        finally:
+            for sandbox in self._sandboxes:
+                if _prepares(sandbox):
+                    sandbox.dismiss()  # type: ignore[attr-defined]
         self._launchers.clear()
         self._chosen.clear()
 
@@ -191,3 +192,8 @@ class Platforms:
     def _warn(self, message: str, hint: str) -> None:
         if self._events is not None:
             self._events.emit(WarningEvent(kind="isolation", message=message, hint=hint))
+
+
+def _prepares(sandbox: Sandbox) -> bool:
+    """Whether it has the two methods that a platform may have besides."""
+    return hasattr(sandbox, "prepare") and hasattr(sandbox, "dismiss")

@@ -235,8 +235,11 @@ class Ahead(Runner, Protocol):
     def prepare(self, work: Work) -> bool:
         """Do what can be done; False where there is nothing."""
 
-    def run_next(self, work: Work, done: Done) -> bool:
-        """Run it as soon as one of those that run has ended; False where that must be left to the caller."""
+    def can_run_next(self, work: Work) -> bool:
+        """Whether `run_next` would do better than to wait for a slot and `run`."""
+
+    def run_next(self, work: Work, done: Done) -> None:
+        """Run it as soon as one of those that run has ended."""
 
     def go_on(self) -> None:
         """An action that did not end well is no reason to stop: what waits for its place may have it."""
@@ -277,7 +280,7 @@ class Limited:
     @property
     def has_plenty(self) -> bool:
         """Whether the slots are kept busy for a while by what waits for them."""
-        return self._slots.running > 0 and len(self._queue) >= _PLENTY * self._slots.number
+        return self._slots.full and len(self._queue) >= _PLENTY * self._slots.number
 
     def is_urgent(self, remaining_path_s: float) -> bool:
         """Whether an action with so much before it would go before all that wait."""
@@ -308,22 +311,23 @@ class Limited:
             return
         _, index, work, done = self._queue[0]
         demand = self._demand(work)
-        finish = partial(self._finish, done=done)
-        if self._slots.fits_next(demand) and self._inner.run_next(work, finish):
+        if self._slots.fits_next(demand) and self._inner.can_run_next(work):
             heapq.heappop(self._queue)
-            self._slots.take(demand)
-            self._held[index] = demand
-            self._prepared.discard(index)
+            self._take(index, demand)
+            self._inner.run_next(work, partial(self._finish, done=done))
 
     def _demand(self, work: Work) -> Demand:
         return demand_of(work.node, self._needs.get(work.node.name) if self._needs else None)
 
     def _start(self, work: Work, done: Done, demand: Demand, *, is_first: bool) -> None:
         self._passed_over = 0 if is_first else self._passed_over + 1
-        self._slots.take(demand)
-        self._held[work.node.index] = demand
-        self._prepared.discard(work.node.index)
+        self._take(work.node.index, demand)
         self._inner.run(work, partial(self._finish, done=done))
+
+    def _take(self, index: int, demand: Demand) -> None:
+        self._slots.take(demand)
+        self._held[index] = demand
+        self._prepared.discard(index)
 
     def prepare(self) -> bool:
         """Get the action ready that starts next, while all slots are taken; False where there is nothing to do."""

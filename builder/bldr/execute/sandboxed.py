@@ -100,9 +100,9 @@ class Sandboxed:
         self._ended: deque[_Ended] = deque()
         self._prepared: dict[int, Staged] = {}  # by the indexes of nodes
         self._places = places
-        self._turns: dict[Launcher, Turns | None] = {}
+        self._known_launchers: dict[int, Launcher] = {}  # by identity, as the next
+        self._turns: dict[int, Turns] = {}
         self._next_ones: list[int] = []  # launches that wait for the end of another
-        self._failed = 0  # actions whose places nobody has
         self._usual_s = 1.0  # that an action takes, lately
         self.released: Callable[[Work], None] = lambda _work: None
         """Called for an action that has ended well, before its outputs are collected: another may take its place."""
@@ -117,44 +117,39 @@ class Sandboxed:
         self._started(work)
         self._run(work, done, is_next=False)
 
-    def run_next(self, work: Work, done: Done) -> bool:
-        """Hand an action over that is to start when another has ended, whether or not we have heard of that by then.
-
-        That is worth it where actions are short, and left to the caller where launchers know nothing of each other.
-        """
+    def can_run_next(self, work: Work) -> bool:
+        """Whether it is worth it to hand the action over before there is a place for it, where actions are short, and
+        possible: launchers know nothing of each other."""
         if self._usual_s > _SHORT_S:
             return False
         _, launcher = self._choose(work.node)
-        if self._turns_of(launcher) is None or any(other is not launcher for other in self._launchers.values()):
-            return False
+        return self._takes_turns(launcher) and all(other is launcher for other in self._launchers.values())
+
+    def run_next(self, work: Work, done: Done) -> None:
+        """Hand an action over that is to start when another has ended, whether or not we have heard of that by then."""
         self._run(work, done, is_next=True)
-        return True
 
     def go_on(self) -> None:
         """Let what waits start although actions have failed."""
-        if self._failed:
-            for turns in self._turns.values():
-                if turns is not None:
-                    turns.go_on()
-            self._note_begun(self._failed)
-            self._failed = 0
+        for turns in self._turns.values():
+            turns.go_on()
 
-    def _note_begun(self, number: int) -> None:
-        """So many places are free: those that have waited for longest are believed to have them, if nobody says else.
+    def note_begun(self) -> None:
+        """Tell of those that waited and have begun."""
+        for turns in self._turns.values():
+            for launch_id in turns.begun():
+                if launch_id in self._next_ones:
+                    self._next_ones.remove(launch_id)
+                    self._started(self._running[launch_id].work)
 
-        That is for people alone: another may have been faster, and then both are told of a moment too early or late.
-        """
-        for launch_id in self._next_ones[:number]:
-            self._next_ones.remove(launch_id)
-            self._started(self._running[launch_id].work)
-
-    def _turns_of(self, launcher: Launcher) -> Turns | None:
-        """The launcher, if it can hold actions back until there is a place for them."""
-        if launcher not in self._turns:
-            self._turns[launcher] = launcher if isinstance(launcher, Turns) else None
+    def _takes_turns(self, launcher: Launcher) -> bool:
+        """Whether it can hold actions back until there is a place for them."""
+        if id(launcher) not in self._known_launchers:
+            self._known_launchers[id(launcher)] = launcher
             if isinstance(launcher, Turns):
+                self._turns[id(launcher)] = launcher
                 launcher.allow(self._places)
-        return self._turns[launcher]
+        return id(launcher) in self._turns
 
     def _run(self, work: Work, done: Done, *, is_next: bool) -> None:
         self._next += 1
@@ -177,7 +172,7 @@ class Sandboxed:
         if is_next:
             self._next_ones.append(self._next)
         resources = work.node.permissions.resources
-        in_turn = self._turns_of(launcher) is not None
+        in_turn = self._takes_turns(launcher)
         try:
             launcher.start(self.launch(work, stage, resources, (self._nothing, log, log), in_turn=in_turn))
         finally:
@@ -249,6 +244,7 @@ class Sandboxed:
 
     def reap(self, launcher: Launcher) -> None:
         """Take note of every action that `launcher` says has ended."""
+        self.note_begun()
         for exited in launcher.reap():
             running = self._running.pop(exited.launch_id)
             del self._launchers[exited.launch_id]
@@ -257,10 +253,6 @@ class Sandboxed:
             ended = _Ended(running, exited, self._large_outputs(running, exited))
             self._ended.append(ended)
             self._usual_s += (exited.usage.wall_s - self._usual_s) / _LATELY
-            if ended.is_good:
-                self._note_begun(1)
-            else:
-                self._failed += 1
             if ended.is_good and not ended.large:
                 self.released(running.work)
 
@@ -279,8 +271,7 @@ class Sandboxed:
     def recall(self) -> None:
         """Nothing more is to start."""
         for turns in self._turns.values():
-            if turns is not None:
-                turns.recall()
+            turns.recall()
 
     @property
     def all_good(self) -> bool:
@@ -301,7 +292,8 @@ class Sandboxed:
 
     def _large_outputs(self, running: _Running, exited: Exit) -> list[str]:
         """What takes long to hash of the outputs that nobody can write to any more."""
-        if exited.exit_code or exited.failure is not None or not covers(exited.isolation, _SEALED):
+        is_good = not exited.exit_code and exited.failure is None and exited.verdict is None
+        if not is_good or not covers(exited.isolation, _SEALED):
             return []
         found: list[str] = []
         for output in running.work.node.action.outputs:
@@ -394,7 +386,7 @@ class Sandboxed:
 
     def _failure(self, node: ActionNode, exited: Exit) -> tuple[str, str, str] | None:
         """Status, message and hint of an action that did not succeed, or None."""
-        if (self._interrupted and exited.exit_code) or not exited.began:
+        if self._interrupted and exited.exit_code:
             return _INTERRUPTED
         if exited.failure is not None:
             return "setup", f"the sandbox could not be made: {exited.failure.message}", exited.failure.hint

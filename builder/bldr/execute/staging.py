@@ -37,10 +37,10 @@ _MOST_CLEAN = 16
 _DIRECTORY_LINKS = 20
 """So many links cost what making and removing a directory does."""
 
+_NEW_STAGE = 3 * _DIRECTORY_LINKS
+
 _NEAR = 4
 """What takes so few links is as good as what takes none: looking at all stages costs as much as some links do."""
-
-_NEW_STAGE = 3 * _DIRECTORY_LINKS
 
 Kind = Literal["layers", "links", "copies"]
 """How an action sees its inputs: below a layer of its own, or in its own directories."""

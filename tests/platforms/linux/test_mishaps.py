@@ -199,7 +199,11 @@ def test_a_machine_without_room_for_a_process_says_so_and_the_others_go_on(make_
 @pytest.mark.parametrize("root", ["/", "/no/such/directory"])
 def test_a_launcher_whose_engine_is_gone_before_it_answers_ends_silently(root):
     ours, theirs = socket.socketpair()
-    ours.sendall(wire.frame(("open", root, None, False, ("", "", (), (), ()), False)))
+    places, numbers = os.eventfd(0), os.open(os.devnull, os.O_WRONLY)
+    opening = wire.frame(("open", root, None, False, ("", "", (), (), ()), False))
+    ours.sendmsg([opening], wire.descriptors((places, numbers)))
+    for fd in (places, numbers):
+        os.close(fd)
     ours.close()
     path = ":".join(path for path in sys.path if path)
     ran = subprocess.run(
