@@ -353,6 +353,7 @@ class Cell:
 
     def _kill(self, launch: Running) -> None:
         """The kernel kills every process of the namespace with its pid 1, and the group's too where it can."""
+        launch.is_killed = True
         self._group.kill()
         _signal.pidfd_send_signal(launch.pidfd, _signal.SIGKILL)
 
@@ -383,7 +384,7 @@ class Cell:
         for fd in (launch.pidfd, launch.listener_fd, launch.reports.fileno()):
             self._ignore(fd)
         self._launch = None
-        leaves_turn = launch.has_turn and report == ("ended", 0, None)
+        leaves_turn = launch.has_turn and not launch.is_killed and report == ("ended", 0, None)
         if leaves_turn:
             self._turns.leave()
         owes_turn = launch.has_turn and not leaves_turn

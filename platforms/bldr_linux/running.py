@@ -59,6 +59,7 @@ class Running:
         self.inner: _socket.socket | None = None
         self.refused: tuple[Any, ...] | None = None
         self.has_turn = False
+        self.is_killed = False
         self.asked = ""  # what the engine has not answered yet: "waiting" or "started"
 
     def close(self) -> None:

@@ -39,7 +39,9 @@ def test_after_a_failure_nothing_else_starts(project, jobs):
     assert ran.exit_code == 1, ran
     assert set(started(ran)) == set(finished(ran))
     if jobs == "-j1":
-        assert sorted(finished(ran)) == [*(f"//:a{number:02}" for number in range(QUICK)), "//:b"]
+        others = {label for label in finished(ran) if not label.startswith("//:a")}
+        assert others == {"//:b"}
+        assert QUICK <= len(finished(ran)) <= QUICK + 1  # the last quick one waits where the other has passed it
     again = it.build(jobs, "//...")
     assert again.exit_code == 1, again
     assert "//:b" in finished(again)
@@ -111,7 +113,8 @@ def test_an_interrupt_ends_what_runs_and_what_waits(project, until, tmp_path):
         began = [event["label"] for event in events if event["event"] == "action_started"]
         ended = [event["label"] for event in events if event["event"] == "action_finished"]
         assert sorted(began) == sorted(ended)
-        assert len(began) == QUICK + 2  # nobody is told of what only waited
+        # Nobody is told of what only waited: the third that sleeps, or the last quick one where two had passed it.
+        assert QUICK + 1 <= len(began) <= QUICK + 2
     finally:
         process.kill()
         process.wait()
