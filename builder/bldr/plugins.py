@@ -200,12 +200,13 @@ def load_plugins(*, tolerant: bool = False) -> Registry:
     from importlib.metadata import entry_points  # reads much, imports much
 
     registry = Registry()
-    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.dist.name if point.dist else ""))
+    known: dict[int, tuple[str, str]] = {}
+    points = [(point.name, *_distribution(point, known), point) for point in entry_points(group=GROUP)]
+    points.sort(key=lambda one: one[:2])
     with Guard() as guard, warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", ApiDeprecationWarning)
-        for point in points:
-            distribution = point.dist.name if point.dist else point.value
-            origin = Origin(distribution, point.dist.version if point.dist else "", point.name)
+        for name, distribution, version, point in points:
+            origin = Origin(distribution or point.value, version, name)
             guard.calls(origin)
             _load(registry, point, origin)
             guard.is_back()
@@ -217,6 +218,17 @@ def load_plugins(*, tolerant: bool = False) -> Registry:
         first, *others = registry.conflicts
         raise PluginError("; ".join(error.message for error in (first, *others)), first.hint)
     return registry
+
+
+def _distribution(point: "EntryPoint", known: dict[int, tuple[str, str]]) -> tuple[str, str]:
+    """Name and version of what brings a plugin, "" where nobody says; `known`, by identity, are those that were read:
+    each look takes as long as some plugins do."""
+    if point.dist is None:
+        return "", ""
+    if id(point.dist) not in known:
+        metadata = point.dist.metadata
+        known[id(point.dist)] = metadata["Name"], metadata["Version"]
+    return known[id(point.dist)]
 
 
 def _load(registry: Registry, point: "EntryPoint", origin: Origin) -> None:
