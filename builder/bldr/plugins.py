@@ -227,7 +227,7 @@ def _distribution(point: "EntryPoint", known: dict[int, tuple[str, str]]) -> tup
         return "", ""
     if id(point.dist) not in known:
         metadata = point.dist.metadata
-        known[id(point.dist)] = metadata["Name"], metadata["Version"]
+        known[id(point.dist)] = metadata["Name"] or "", metadata["Version"] or ""
     return known[id(point.dist)]
 
 

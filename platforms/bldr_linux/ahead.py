@@ -28,11 +28,17 @@ class Ahead:
         self._ready: Newborn | Ready | None = None
         self._launches = 0
 
-    def take(self, plan: Plan) -> Newborn | Ready:
+    def take(self, plan: Plan, taken: Newborn | Ready | None = None) -> Newborn | Ready:
         """The sandbox for a launch, with what is its own in it: the one that waits, or another where it is of no use.
 
-        Raises OSError and StepError.
+        One that was `taken` for it before is still good unless somebody has ended it meanwhile. Raises OSError and
+        StepError.
         """
+        if taken is not None:
+            if taken.is_alive():
+                return taken
+            taken.end()
+            self._group.finish()
         if plan["filters"]:
             self._lose_cradle()  # it knows nothing of those
         try:

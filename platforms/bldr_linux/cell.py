@@ -206,8 +206,8 @@ class Cell:
         """Start the launch if it is its turn; what can be done before that is done at once."""
         report: tuple[Any, ...]
         try:
-            if self._ahead is not None and waiting.sandbox is None:
-                waiting.sandbox = self._ahead.take(waiting.plan)
+            if self._ahead is not None:
+                waiting.sandbox = self._ahead.take(waiting.plan, waiting.sandbox)
             if waiting.in_turn and not waiting.has_turn and not self._turns.take(waiting):
                 return
             self._fork(waiting)
@@ -218,6 +218,7 @@ class Cell:
         except StepError as failed:
             report = ("failed", failed.step, failed.path, failed.reason, failed.errno)
             self._send(("exit", waiting.launch_id, report, 0.0, {}, waiting.has_turn))
+        self._turns.give_up()
         waiting.close()
 
     def _give_up(self, waiting: Waiting) -> None:

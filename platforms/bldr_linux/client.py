@@ -61,38 +61,43 @@ class LinuxLauncher:
         self._exits: list[Exit] = []
         self._networks: Networks | None = None
         self._alive = True
-        self._epoll = select.epoll()
-        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._event, select.EPOLLIN)
-        self._turns = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._begun, begun = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._owed_turns = 0
         try:
-            self._sock, self._pid = process or start()
+            process = process or start()
+            begun = self._open_descriptors()
         except OSError as error:
-            os.close(begun)
-            self._tree.close()
-            self._close_descriptors()
+            if process is not None:
+                process.end()
+            tree.close()
             raise IsolationError(
                 f"the sandbox's launcher cannot be started: {(error.strerror or str(error)).lower()}",
                 "raise the caller's limits (`ulimit -u`, `ulimit -n`), or run less at once",
             ) from error
+        self._sock, self._pid = process
         self._pool = Pool(self._sock, self._epoll)
         main_thread = threading.current_thread() is threading.main_thread()
         try:
             tree.adopt(self._pid)
             # The signal of a parent's death comes when the thread that spawned the process ends.
-            try:
-                rights = (self._turns, begun, *((program_fd,) if program_fd >= 0 else ()))
-                self._ask_to_open(host.root, rights, die_with_parent=main_thread and not outlives)
-            finally:
-                os.close(begun)
+            rights = (self._turns, begun, *((program_fd,) if program_fd >= 0 else ()))
+            self._ask_to_open(host.root, rights, die_with_parent=main_thread and not outlives)
             if waits:
                 self._wait_until_open()
         except BaseException:
             self.close()
             raise
+        finally:
+            os.close(begun)
         self._pool.add(cells)
+
+    def _open_descriptors(self) -> int:
+        """What is listened to, and what launches take turns by; gives the end of a pipe that cells write to."""
+        self._epoll = select.epoll()
+        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._event, select.EPOLLIN)
+        self._turns = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._begun, begun = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        return begun
 
     def _ask_to_open(self, root: str, rights: tuple[int, ...], *, die_with_parent: bool) -> None:
         message = ("open", root, self.owner, die_with_parent, self._tree.description, len(rights) > _TURN_FDS)
@@ -396,9 +401,6 @@ class LinuxLauncher:
             if started.pidfd >= 0:
                 os.close(started.pidfd)
         self._started.clear()
-        self._close_descriptors()
-
-    def _close_descriptors(self) -> None:
         self._epoll.close()
         for fd in (self._event, self._turns, self._begun):
             os.close(fd)

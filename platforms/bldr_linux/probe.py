@@ -54,8 +54,8 @@ class Trial:
         if self._unusable is not None:
             return
         self._tree = open_tree(self._owner)
-        self._facts = host("/", self._owner, map_caller=False, limits_processes=True, groups=self._tree.levels)
         try:
+            self._facts = host("/", self._owner, map_caller=False, limits_processes=True, groups=self._tree.levels)
             self._launcher = LinuxLauncher(self._facts, self._owner, self._tree, waits=False)
             self._cell = self._launcher.begin_probe()
         except IsolationError as error:

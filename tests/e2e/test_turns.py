@@ -162,3 +162,19 @@ def test_a_file_in_the_directory_of_a_test_stays(project):
     )
     ran = it.bldr("test", "--hermetic", "-j2", "//...")
     assert ran.exit_code == 0, ran
+
+
+def test_nobody_is_blamed_for_what_was_called_back(project):
+    """Of launches that wait any may be the faster one, so that one that was told of can be among those called back."""
+    for turn in range(6):
+        first = "".join(target(f"a{number:02}", f"echo {turn} > $OUT") for number in range(24))
+        slow = "".join(
+            target(f"b{number:02}", f"sleep 0.0{10 + number % 10}; {'exit 1' if number % 3 == 2 else 'echo > $OUT'}")
+            for number in range(24)
+        )
+        it = project({"Builderfile": first + slow}, f"turn-{turn}")
+        ran = it.build("-j4", "//...")
+        assert ran.exit_code == 1, ran
+        assert sorted(started(ran)) == sorted(finished(ran))
+        failed = [event for event in ran.of("action_finished") if event["status"] == "failed"]
+        assert {event["exit_code"] for event in failed} == {1}, ran

@@ -257,7 +257,10 @@ class Sandboxed:
                 self.released(running.work)
 
     def _is_unborn(self, running: _Running, exited: Exit) -> bool:
-        """Take note of the end of an action that waited; whether nobody was told of it, and nobody needs to be."""
+        """Take note of the end of an action that waited; whether nobody was told of it, and nobody needs to be.
+
+        Of two that wait the later one may have been faster: then one that was told of waits in its place.
+        """
         if exited.launch_id not in self._next_ones:
             return False
         self._next_ones.remove(exited.launch_id)
@@ -386,7 +389,7 @@ class Sandboxed:
 
     def _failure(self, node: ActionNode, exited: Exit) -> tuple[str, str, str] | None:
         """Status, message and hint of an action that did not succeed, or None."""
-        if self._interrupted and exited.exit_code:
+        if exited.exit_code and (self._interrupted or not exited.began):
             return _INTERRUPTED
         if exited.failure is not None:
             return "setup", f"the sandbox could not be made: {exited.failure.message}", exited.failure.hint
