@@ -175,6 +175,6 @@ def test_nobody_is_blamed_for_what_was_called_back(project):
         it = project({"Builderfile": first + slow}, f"turn-{turn}")
         ran = it.build("-j4", "//...")
         assert ran.exit_code == 1, ran
-        assert sorted(started(ran)) == sorted(finished(ran))
+        assert set(started(ran)) <= set(finished(ran))  # what is in the cache has no beginning
         failed = [event for event in ran.of("action_finished") if event["status"] == "failed"]
         assert {event["exit_code"] for event in failed} == {1}, ran
