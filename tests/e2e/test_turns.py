@@ -116,8 +116,8 @@ def test_an_interrupt_ends_what_runs_and_what_waits(project, until, tmp_path):
         began = [event["label"] for event in events if event["event"] == "action_started"]
         ended = [event["label"] for event in events if event["event"] == "action_finished"]
         assert sorted(began) == sorted(ended)
-        # Nobody is told of what only waited: the third that sleeps, or the last quick one where two had passed it.
-        assert QUICK + 1 <= len(began) <= QUICK + 2
+        # Two of six, or the last quick one and two, or a third that was told of when another passed it; never all.
+        assert QUICK + 1 <= len(began) <= QUICK + 3
     finally:
         process.kill()
         process.wait()
