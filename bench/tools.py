@@ -48,6 +48,7 @@ class Tool(ABC):
         self.directory = os.path.join(directory, self.name)
         self.targets = targets
         self._edits = 0
+        self._put_aside = 0
 
     def write(self) -> None:
         """The source of every node, all of them different, and what describes the graph."""
@@ -73,7 +74,7 @@ class Tool(ABC):
 
     def forget(self) -> None:
         """Before a clean build: nothing is left of the last one."""
-        self.remove("out")
+        self.put_aside("out")
 
     def edit(self) -> None:
         """Before a build of one action: the last of a chain has another text, new every time."""
@@ -81,19 +82,28 @@ class Tool(ABC):
         with open(os.path.join(self.directory, f"p0/t{DEPTH - 1}.txt"), "a", encoding="utf-8") as file:
             file.write(f"edit {self._edits} of process {os.getpid()}\n")
 
-    def close(self) -> None:  # noqa: B027 - most leave nothing behind
-        """End what outlives a build."""
+    def close(self) -> None:
+        """End what outlives a build, and remove what was put aside."""
+        shutil.rmtree(self._aside, ignore_errors=True)
+
+    @property
+    def _aside(self) -> str:
+        return f"{self.directory}-aside"
 
     def path(self, name: str) -> str:
         return os.path.join(self.directory, name)
 
-    def remove(self, *names: str) -> None:
-        """Files or directories, whether they are there or not."""
+    def put_aside(self, *names: str) -> None:
+        """Files or directories, whether they are there or not, are out of the way until the race is over.
+
+        Not removed: an ext4 without a journal looks at every inode that was removed in the last minutes before it
+        takes one, and then it is that which is timed.
+        """
+        os.makedirs(self._aside, exist_ok=True)
         for name in names:
-            if os.path.isdir(self.path(name)):
-                shutil.rmtree(self.path(name))
-            elif os.path.lexists(self.path(name)):
-                os.unlink(self.path(name))
+            if os.path.lexists(self.path(name)):
+                self._put_aside += 1
+                os.rename(self.path(name), os.path.join(self._aside, str(self._put_aside)))
 
 
 class Ninja(Tool):
@@ -112,7 +122,7 @@ class Ninja(Tool):
         return [peers.find("ninja"), JOBS]
 
     def forget(self) -> None:
-        self.remove("out", ".ninja_log", ".ninja_deps")
+        self.put_aside("out", ".ninja_log", ".ninja_deps")
 
 
 class Make(Tool):
@@ -133,7 +143,7 @@ class Make(Tool):
         return [peers.find("make"), "-s", JOBS]
 
     def forget(self) -> None:
-        self.remove("out")
+        self.put_aside("out")
         self._make_directories()
 
     def _make_directories(self) -> None:
@@ -158,7 +168,7 @@ class Tup(Tool):
         return [peers.find("tup"), JOBS]
 
     def forget(self) -> None:
-        self.remove("out", ".tup")
+        self.put_aside("out", ".tup")
         run_command([peers.find("tup"), "init"], self.directory)
 
 
@@ -186,7 +196,7 @@ def task_cat():
         return [peers.find("doit"), "-n", JOBS[2:]]
 
     def forget(self) -> None:
-        self.remove("out", *(name for name in os.listdir(self.directory) if name.startswith(".doit")))
+        self.put_aside("out", *(name for name in os.listdir(self.directory) if name.startswith(".doit")))
 
 
 class Scons(Tool):
@@ -208,7 +218,7 @@ for index in range({self.targets}):
         return [peers.find("scons"), "-Q", "-s", JOBS]
 
     def forget(self) -> None:
-        self.remove("out", ".sconsign.dblite")
+        self.put_aside("out", ".sconsign.dblite")
 
 
 class Bazel(Tool):
@@ -235,6 +245,7 @@ class Bazel(Tool):
         run_command([*self._startup(), "clean"], self.directory)
 
     def close(self) -> None:
+        super().close()
         run_command([*self._startup(), "shutdown"], self.directory)
         subprocess.run(
             ["chmod", "-R", "u+w", f"{self.directory}-root"], check=True
@@ -285,8 +296,7 @@ class Bldr(Tool):
 
     def forget(self) -> None:
         """Every result goes, but not the toolchains: those are found once on a machine, not in every clean build."""
-        self.remove("bldr-out")
-        shutil.rmtree(self.cache, ignore_errors=True)
+        self.put_aside("bldr-out", self.cache)
         subprocess.run(["cp", "-a", self.warm, self.cache], check=True)  # keeps the hard links
 
     def fresh(self) -> "Checkout":
@@ -305,7 +315,7 @@ class Checkout:
     def prepare(self) -> None:
         """Copy the sources; not timed."""
         if self._directory:
-            shutil.rmtree(self._directory)
+            self._original.put_aside(self._directory)
         self._number += 1
         self._directory = f"{self._original.directory}-checkout-{self._number}"
         os.mkdir(self._directory)
