@@ -17,6 +17,7 @@ from bldr.execute.records import Record, load_parts, load_record
 from bldr.execute.result import ActionResult
 from bldr.execute.runners import Cached, Runner, Work
 from bldr.execute.sandboxed import Sandboxed
+from bldr.execute.script import PlainCommand
 from bldr.execute.sources import Sources
 from bldr.execute.sysroot import Sysroots
 from bldr.graph.actions import ActionNode
@@ -246,7 +247,7 @@ def _enter(session: "Session", node: ActionNode, entries: Mapping[str, Sequence[
     try:
         resources = msgspec.structs.replace(node.permissions.resources, wall_time_s=None)
         words = _shell(node)
-        launcher.start(runner.launch(work, stage, resources, (0, 1, 2), words))
+        launcher.start(runner.launch(work, stage, resources, (0, 1, 2), PlainCommand(tuple(words))))
         while not (exits := launcher.reap()):
             select.select([launcher.fileno()], [], [])
     finally:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 else:
     import _signal
 
+_STDOUT = 1
 _STDIO = (0, 1, 2)
-_NOT_EXECUTABLE, _NOT_FOUND = 126, 127
+_NOT_WRITABLE, _NOT_EXECUTABLE, _NOT_FOUND = 2, 126, 127
 _SAMPLE_AT_LEAST_S, _SAMPLE_AT_MOST_S = 0.05, 60.0
 _PROCESSES_EVERY_S, _MEMORY_EVERY_S = 0.2, 0.05
 _SIGNALS = tuple(number for number in range(1, 32) if number not in (_signal.SIGKILL, _signal.SIGSTOP))
@@ -245,12 +246,26 @@ def _execute(plan: Plan, path: str) -> int:
 
 
 def _program(plan: Plan) -> tuple[str, int]:
-    """(path, 0) of the program, or ("", exit code) with the reason on standard error."""
+    """(path, 0) of the program, or ("", exit code) with the reason on standard error; output goes where it should."""
+    if plan["into"] and not _redirect(plan["into"]):
+        return "", _NOT_WRITABLE
     name = plan["argv"][0]
     path = name if "/" in name else _search(candidates(plan))
     if not path:
         return "", _complain(name, not_found(plan), _NOT_FOUND)
     return path, 0
+
+
+def _redirect(path: str) -> bool:
+    """What `>` of a shell does; False with the reason on standard error."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        _complain(path, f"cannot be written: {(error.strerror or '').lower()}", _NOT_WRITABLE)
+        return False
+    os.dup2(fd, _STDOUT)
+    os.close(fd)
+    return True
 
 
 def candidates(plan: Plan) -> list[str]:

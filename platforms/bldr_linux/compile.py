@@ -103,6 +103,7 @@ def compile_launch(launch: Launch, host: Host) -> Plan:
         argv=argv,
         env=env,
         cwd=cwd,
+        into=launch.into,
         as_pid_1=process.as_pid_1,
         announce=launch.announce,
         outlives=not process.kill_on_parent_exit,

@@ -223,7 +223,8 @@ class Cradle:
             *_open_files(plan),
         )
         head = b"".join([number.to_bytes(_INT_BYTES, "little", signed=True) for number in numbers])
-        return b"".join((head, before, os.fsencode("\0".join(argv)), b"\0", after))
+        into = os.fsencode(plan["into"])
+        return b"".join((head, into, b"\0", before, os.fsencode("\0".join(argv)), b"\0", after))
 
     def _texts_of(self, plan: Plan) -> tuple[int, int, int, bytes, bytes]:
         """How many places, variables and temporary directories, and what stands before and behind the arguments."""

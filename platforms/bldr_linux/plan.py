@@ -34,7 +34,8 @@ class Plan(TypedDict):
 
     `limits` are (RLIMIT number, soft, hard) with -1 for unlimited. `control` is what the control group enforces, by the
     names of `cgroups.group`. `bounds` are the limits that are watched, by the names of `bldr.api.LIMITS`; `measured`
-    are the host directories whose content counts against "output" and "disk". `waits`: pid 1 waits with its network
+    are the host directories whose content counts against "output" and "disk". `into` is the file that standard output
+    goes to, "" for the descriptor that comes with the launch. `waits`: pid 1 waits with its network
     until it is told to go on. `landlock` are the paths that may be written, for `landlock.restrict`. `outlives`: the
     launch goes on when the engine has gone.
     """
@@ -57,6 +58,7 @@ class Plan(TypedDict):
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
     cwd: str
+    into: str
     as_pid_1: bool
     announce: bool
     outlives: bool

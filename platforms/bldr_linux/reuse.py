@@ -76,7 +76,7 @@ class Compiler:
         plan["landlock"] = places(plan["operations"])
         plan["measured"] = measured(launch, self._host)
         plan["argv"], plan["env"], plan["cwd"] = argv, env, cwd
-        plan["announce"] = launch.announce
+        plan["into"], plan["announce"] = launch.into, launch.announce
         return plan
 
 

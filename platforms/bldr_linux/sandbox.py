@@ -31,6 +31,7 @@ class LinuxSandbox:
     name = "linux"
     tree_layout: Literal["overlay", "copy"] = "overlay"
     promised = PROMISED
+    opens_stdout = True
 
     def __init__(self, *, uses_compiled: bool = True) -> None:
         """`uses_compiled`: use the program that is written in C where it is there."""

@@ -100,7 +100,11 @@ class StagedTree(msgspec.Struct, frozen=True):
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    """One command to run. The descriptors stay the caller's; the launcher duplicates what it needs in `start`."""
+    """One command to run. The descriptors stay the caller's; the launcher duplicates what it needs in `start`.
+
+    `into`, which only a platform that has `opens_stdout` is asked for, is a file of the sandbox that standard output
+    goes to instead of `stdout`: opened as `>` of a shell does it, where and when the command begins.
+    """
 
     launch_id: int
     spec: SandboxSpec
@@ -111,6 +115,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     stderr: int
     tree: StagedTree | None = None
     announce: bool = False  # whether `Launcher.started` is to tell of it
+    into: str = ""
     in_turn: bool = False  # whether it waits until one of the places of `Turns` is free; so do all of a build
 
 
@@ -254,8 +259,9 @@ class Sandbox(Protocol):
     white-outs mark what it removed), or "copy", the whole tree.
 
     A platform may have a third attribute, `promised`: an `Isolation`, the most that it gives on any machine. Then it is
-    not even probed where another one has given as much. And it may have two methods without arguments, `prepare` and
-    `dismiss`: something is likely to be run soon, so that a probe or a launcher can be begun; and it was the last.
+    not even probed where another one has given as much. A fourth, `opens_stdout`, says that it knows `Launch.into`. And
+    it may have two methods without arguments, `prepare` and `dismiss`: something is likely to be run soon, so that a
+    probe or a launcher can be begun; and it was the last.
     """
 
     name: str

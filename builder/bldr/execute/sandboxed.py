@@ -16,6 +16,7 @@ from bldr.execute.hashing import Hashing, large_files
 from bldr.execute.limits import limit_hint, passed_at_the_end
 from bldr.execute.result import ActionResult, limits_of
 from bldr.execute.runners import Done, Outcome, Work
+from bldr.execute.script import PlainCommand, without_shell
 from bldr.execute.sources import SourceError, Sources
 from bldr.execute.specs import Specs
 from bldr.execute.staging import TREE_PATH, DirectStage, Kind, Staged, Stages, wanted_of
@@ -42,6 +43,9 @@ _SHORT_S = 0.1
 
 _LATELY = 8
 """So many actions are what is meant by lately."""
+
+_PLACE = (("PWD", TREE_PATH),)
+"""What a shell would tell its command, which may be started without one."""
 
 _INTERRUPTED = ("interrupted", "interrupted", "")
 """Status, message and hint of what the user ended."""
@@ -173,8 +177,9 @@ class Sandboxed:
             self._next_ones.append(self._next)
         resources = work.node.permissions.resources
         in_turn = self._takes_turns(launcher)
+        plain = without_shell(work.node) if getattr(sandbox, "opens_stdout", False) else None
         try:
-            launcher.start(self.launch(work, stage, resources, (self._nothing, log, log), in_turn=in_turn))
+            launcher.start(self.launch(work, stage, resources, (self._nothing, log, log), plain, in_turn=in_turn))
         finally:
             os.close(log)
 
@@ -223,17 +228,18 @@ class Sandboxed:
         stage: Staged,
         resources: ResourceLimits,
         stdio: tuple[int, int, int],
-        argv: Sequence[str] = (),
+        instead: PlainCommand | None = None,
         *,
         in_turn: bool = False,
     ) -> Launch:
-        """What the platform needs to know; `argv` replaces the action's own (for a shell in its place)."""
+        """What the platform needs to know; `instead` replaces the action's own command."""
         sysroot = self._sysroots.stage(work.node.toolchains)
         tools = stage.tools if work.tools else ""
         return Launch(
             launch_id=self._next,
-            spec=self._specs.spec(work.node, sysroot, tools, resources),
-            argv=tuple(argv) or work.node.action.argv,
+            spec=self._specs.spec(work.node, sysroot, tools, resources, _PLACE if instead else ()),
+            argv=instead.argv if instead else work.node.action.argv,
+            into=instead.stdout if instead else "",
             cwd=TREE_PATH,
             stdin=stdio[0],
             stdout=stdio[1],

@@ -28,8 +28,16 @@ class Specs:
         self._names: set[str] = set()  # of environment variables that were checked
         self._envs: set[tuple[tuple[str, str], ...]] = set()  # that are plain: few, and most actions have one of them
 
-    def spec(self, node: ActionNode, sysroot: Sysroot, tools: str, resources: ResourceLimits) -> SandboxSpec:
-        """The permission of one action; `tools` is the staged directory of its built tools, "" where it has none.
+    def spec(
+        self,
+        node: ActionNode,
+        sysroot: Sysroot,
+        tools: str,
+        resources: ResourceLimits,
+        more: tuple[tuple[str, str], ...] = (),
+    ) -> SandboxSpec:
+        """The permission of one action; `tools` is the staged directory of its built tools, "" where it has none,
+        `more` is put into its environment.
 
         Raises SpecError.
         """
@@ -38,7 +46,7 @@ class Specs:
         if shared is None:
             shared = self._shared[key] = _shared(sysroot, tools, node.permissions, resources)
         outputs = tuple(Output(f"{TREE_PATH}/{output.path}") for output in node.action.outputs)
-        env = (("BLDR_ROOT", TREE_ROOT), *node.env)
+        env = (("BLDR_ROOT", TREE_ROOT), *node.env, *more)
         if not self._is_plain(outputs, env):
             check_spec(SandboxSpec(outputs=outputs, env=env))
         return msgspec.structs.replace(shared, outputs=outputs, env=env)

@@ -46,7 +46,7 @@ enum { VALUE, DATA, SLOT };          /* kinds of arguments */
 enum { NO_VERDICT, CPU, MEMORY, PROCESSES, NOT_STARTED };
 enum { CELL_FD = 3, BASE_FD = 4, QUEUES_FD = 63, STREAMS = 3, SLOTS = 64, DESCRIPTORS = 16 };
 enum { PACKET_BYTES = 1 << 16, OPENING_TRIES = 10000, SENDING_TRIES = 10000, SENDING_PAUSE_NS = 1000000 };
-enum { NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
+enum { NOT_WRITABLE = 2, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
 #define SYSTEM_CALL_OPENAT2 437
 #define SYSTEM_CALL_CLOSE_RANGE 436
@@ -279,7 +279,7 @@ static int64_t now_ns(void) {
 struct launch {
     const struct command *command;
     char **candidates, **arguments, **variables, **temporaries;
-    const char *not_found, *name;
+    const char *into, *not_found, *name;
     int64_t verdict, used, deadline_ns;
 };
 
@@ -296,10 +296,11 @@ static char **take(char **strings, int64_t count) {
 
 static void understand(struct launch *launch, struct command *command) {
     char *strings = command->strings;
-    char **texts = take(&strings, 2);
+    char **texts = take(&strings, 3);
     launch->command = command;
-    launch->name = texts[0];
-    launch->not_found = texts[1];
+    launch->into = texts[0];
+    launch->name = texts[1];
+    launch->not_found = texts[2];
     launch->candidates = take(&strings, command->candidates);
     launch->arguments = take(&strings, command->arguments);
     launch->variables = take(&strings, command->variables);
@@ -312,16 +313,32 @@ static int complain(const struct launch *launch, const char *reason, int exit_co
     return exit_code;
 }
 
-static int cannot_start(const struct launch *launch, const char *path, int error) {
-    struct stat found;
-    char reason[256];
-    if (error == ENOENT)
-        return complain(launch, lstat(path, &found) == 0 ? "its interpreter or loader is not in the sandbox" : "no such file",
-                        NOT_FOUND);
+static const char *reason_of(int error) {
+    static char reason[256];
     snprintf(reason, sizeof reason, "%s", strerror(error));
     for (char *letter = reason; *letter; letter++)
         *letter = (char)tolower((unsigned char)*letter);
-    return complain(launch, reason, NOT_EXECUTABLE);
+    return reason;
+}
+
+/* What `>` of a shell does. */
+static int redirect(const struct launch *launch) {
+    int fd = open(launch->into, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        dprintf(STDERR_FILENO, "bldr: %s: cannot be written: %s\n", launch->into, reason_of(errno));
+        return NOT_WRITABLE;
+    }
+    dup2(fd, STDOUT_FILENO);
+    close(fd);
+    return 0;
+}
+
+static int cannot_start(const struct launch *launch, const char *path, int error) {
+    struct stat found;
+    if (error == ENOENT)
+        return complain(launch, lstat(path, &found) == 0 ? "its interpreter or loader is not in the sandbox" : "no such file",
+                        NOT_FOUND);
+    return complain(launch, reason_of(error), NOT_EXECUTABLE);
 }
 
 /* The first executable file of the candidates; else the first file, so that the right error is reported. */
@@ -527,8 +544,10 @@ static void be_told(void) {
 
 static int do_command(struct launch *launch) {
     int error, status;
-    const char *path = choose(launch);
     launch->verdict = NOT_STARTED;
+    if (*launch->into && (error = redirect(launch)))
+        return error << 8;
+    const char *path = choose(launch);
     if (!path)
         return complain(launch, launch->not_found, NOT_FOUND) << 8;
     pid_t pid = start(launch, path, &error);

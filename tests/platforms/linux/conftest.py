@@ -78,7 +78,7 @@ class Box:
                 os.chown(path, *self.launcher.owner)
         return StagedTree(path="/build", lower=str(lower), upper=str(upper), work=str(work))
 
-    def start(self, *argv, tree=None, cwd=None, stdin=None, announce=False, in_turn=False, **spec):
+    def start(self, *argv, tree=None, cwd=None, stdin=None, announce=False, in_turn=False, into="", **spec):
         """Start a command with /usr, /tmp and a PATH, unless `spec` says otherwise; the id of the launch."""
         self.count += 1
         fields = {
@@ -103,6 +103,7 @@ class Box:
                     tree=tree,
                     announce=announce,
                     in_turn=in_turn,
+                    into=into,
                 )
             )
         return self.count
@@ -139,9 +140,9 @@ class Box:
 
 # What pid 1 does is done by a compiled program or by Python; these hold for both.
 BOTH_WAYS = {
-    "test_attacks", "test_cells", "test_escapes", "test_evasion", "test_landlock", "test_launches", "test_limits",
-    "test_mishaps", "test_on_violation", "test_residue", "test_signals", "test_soak", "test_tree", "test_turns",
-    "test_view", "test_violations",
+    "test_attacks", "test_cells", "test_escapes", "test_evasion", "test_into", "test_landlock", "test_launches",
+    "test_limits", "test_mishaps", "test_on_violation", "test_residue", "test_signals", "test_soak", "test_tree",
+    "test_turns", "test_view", "test_violations",
 }  # fmt: skip
 
 

@@ -1,0 +1,131 @@
+"""Scripts that need no shell: one program with plain words, and perhaps `> output` at the end. Pure.
+
+A shell takes as long to start as a small program takes altogether. What is done without one is what POSIX says that
+`sh` does with such a script (Shell Command Language, 2.2, 2.6, 2.7 and 2.9.1); whatever is not plainly of this kind is
+left to the shell. GNU make does the same.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from bldr.graph.actions import ActionNode
+
+_SHELL = ("sh", "-euc")
+
+_PIECE = re.compile(
+    r"""(?P<space>[ \t]+)
+    | (?P<plain>[A-Za-z0-9_./,:=@%+-]+)
+    | '(?P<literal>[^'\0]*)'
+    | "(?P<quoted>[^"$`\\\0]*)"
+    | \$(?P<name>[A-Z]+)(?![A-Za-z0-9_]) | \$\{(?P<braced>[A-Z]+)\}
+    | "\$(?P<quoted_name>[A-Z]+)" | "\$\{(?P<quoted_braced>[A-Z]+)\}"
+    | (?P<into>>)(?![>&|(])
+    """,
+    re.VERBOSE,
+)
+_VARIABLES = frozenset(("SRCS", "OUTS", "OUT", "DEPS", "TOOLS"))
+"""Those that are replaced here; a shell gives some others values of its own."""
+
+_OF_BASH = ("BASH", "SHELLOPTS")
+"""Variables that begin so give functions and options to a shell that is bash."""
+
+_EXPANDED_OR_SPLIT_AT = re.compile(r"[\t\n*?\[\\\0]")
+_PROGRAM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+# Reserved words, and what one shell or another does itself: POSIX, dash, bash, BusyBox, ksh, mksh, yash, zsh.
+_OF_SHELLS = frozenset((
+    "alias", "array", "autoload", "bg", "bind", "bindkey", "break", "builtin", "bye", "caller", "case", "cd", "chdir",
+    "command", "compgen", "complete", "compopt", "continue", "coproc", "declare", "dirs", "disable", "disown", "do",
+    "done", "echo", "elif", "else", "emulate", "enable", "esac", "eval", "exec", "exit", "export", "false", "fc", "fg",
+    "fi", "float", "for", "foreach", "function", "functions", "getopts", "global", "hash", "hist", "history", "if",
+    "in", "integer", "jobs", "kill", "let", "limit", "local", "log", "logout", "mapfile", "namespace", "nameref",
+    "noglob", "popd", "print", "printf", "pushd", "pwd", "r", "read", "readarray", "readonly", "rehash", "rename",
+    "repeat", "return", "sched", "select", "set", "setopt", "shift", "shopt", "sleep", "source", "stop", "suspend",
+    "test", "then", "time", "times", "trap", "true", "type", "typeset", "ulimit", "umask", "unalias", "unfunction",
+    "unhash", "unlimit", "unset", "unsetopt", "until", "vared", "wait", "whence", "where", "which", "while", "zmodload",
+))  # fmt: skip
+
+
+class PlainCommand(NamedTuple):
+    """What a shell would execute. `stdout` is the file that it would open first, "" for none."""
+
+    argv: tuple[str, ...]
+    stdout: str = ""
+
+
+def without_shell(node: ActionNode) -> PlainCommand | None:
+    """What an action does if that is a script which needs no shell, None for others."""
+    argv, env = node.action.argv, dict(node.env)
+    if len(argv) != 4 or argv[:2] != _SHELL or "PWD" in env:
+        return None
+    if any(tool.path.endswith("/sh") for tool in node.action.tools):  # who knows what it is
+        return None
+    outputs = {output.path for output in node.action.outputs if not output.is_directory}
+    return plain_command(argv[2], env, outputs)
+
+
+def plain_command(script: str, env: Mapping[str, str], outputs: Collection[str]) -> PlainCommand | None:
+    """What `script` comes to, or None where that is left to the shell. `outputs` are files that it may write to."""
+    words = _words(script.strip(" \t\n"), env)
+    if words is None or any(name.startswith(_OF_BASH) for name in env):
+        return None
+    stdout = ""
+    if len(words) > 2 and words[-2] is None:
+        target = words.pop()
+        words.pop()
+        if target is None or len(target) != 1 or target[0] not in outputs:
+            return None
+        stdout = target[0]
+    argv: list[str] = []
+    for word in words:
+        if word is None:
+            return None
+        argv += word
+    if not argv or not _PROGRAM.fullmatch(argv[0]) or argv[0] in _OF_SHELLS:
+        return None
+    return PlainCommand(tuple(argv), stdout)
+
+
+def _words(script: str, env: Mapping[str, str]) -> list[list[str] | None] | None:
+    """The fields that each word comes to, with None for `>`; None for all where anything else is in the script."""
+    words: list[list[str] | None] = []
+    is_open = False  # whether what comes next belongs to the last word
+    at = 0
+    while at < len(script):
+        piece = _PIECE.match(script, at)
+        if piece is None:
+            return None
+        at = piece.end()
+        kind = piece.lastgroup or ""
+        text = piece[kind]
+        if kind in ("space", "into"):
+            # A number right before it would be that of a descriptor.
+            if kind == "into":
+                if is_open:
+                    return None
+                words.append(None)
+            is_open = False
+            continue
+        fields = _fields(kind, text, env)
+        if fields is None:
+            return None
+        if not is_open:
+            words.append(fields)
+        elif words[-1] is not None and len(words[-1]) == len(fields) == 1:
+            words[-1] = [words[-1][0] + fields[0]]
+        else:
+            return None
+        is_open = True
+    return words
+
+
+def _fields(kind: str, text: str, env: Mapping[str, str]) -> list[str] | None:
+    """What a piece of a word comes to: several fields where a variable is not quoted; None for unknown ones."""
+    if kind in ("plain", "literal", "quoted"):
+        return [text]
+    value = env.get(text)
+    if text not in _VARIABLES or value is None:
+        return None
+    if kind.startswith("quoted"):
+        return [value]
+    return None if _EXPANDED_OR_SPLIT_AT.search(value) else [field for field in value.split(" ") if field]
