@@ -5,7 +5,8 @@
     bench/schedule.py --record WORKSPACE CACHE FILE    # take a graph with its durations from a build that was done
 
 Policies: actions in the order in which they become ready (FIFO), and the one with the longest remaining path first, as
-`bldr.plan.schedule` computes it: from durations of the last build, from such as are off by half, and from none at all.
+`bldr.plan.schedule` computes it: from durations of the last build, from such as are off by half, and from what is
+guessed where there are none.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple, cast
 import table
 
 from bldr.graph.actions import ActionNode
-from bldr.plan.schedule import remaining_path_s
+from bldr.plan.schedule import guesses_s, remaining_path_s
 
 _TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RECORDED = os.path.join(_TOP, "bench", "recorded")
@@ -34,10 +35,11 @@ _HEAD = ("graph", "actions", "slots", "least possible", "FIFO", "longest path", 
 
 
 class Task(NamedTuple):
-    """One action: seconds, and the indices of those before it (all lower than its own)."""
+    """One action: seconds, the indices of those before it (all lower than its own), and the engine's guess."""
 
     duration_s: float
     deps: tuple[int, ...]
+    guess_s: float = 0.1
 
 
 Graph = Sequence[Task]
@@ -110,7 +112,8 @@ def compare(graph: Graph, slots: int, seed: int = 1) -> tuple[float, float, floa
     known = {index: task.duration_s for index, task in enumerate(graph)}
     off = {index: seconds * math.exp(noise.gauss(0.0, 0.5)) for index, seconds in known.items()}
     least_s = bound_s(graph, slots)
-    policies = (None, remaining(graph, known), remaining(graph, off), remaining(graph, {}))
+    guessed = {index: task.guess_s for index, task in enumerate(graph)}
+    policies = (None, remaining(graph, known), remaining(graph, off), remaining(graph, guessed))
     fifo, exact, rough, unknown = (makespan_s(graph, slots, priority) / least_s for priority in policies)
     return least_s, fifo, exact, rough, unknown
 
@@ -191,30 +194,36 @@ def graphs() -> Iterator[tuple[str, Graph]]:
 
 
 def load(text: str) -> list[Task]:
-    """A recorded graph: a list of [seconds, [indices]]."""
-    return [Task(float(seconds), tuple(deps)) for seconds, deps in json.loads(text)]
+    """A recorded graph: a list of [seconds, [indices], guessed seconds]."""
+    return [Task(float(seconds), tuple(deps), float(guess_s)) for seconds, deps, guess_s in json.loads(text)]
 
 
 def dump(graph: Graph) -> str:
     """What `load` reads, one action a line."""
-    lines = [json.dumps([round(task.duration_s, 4), list(task.deps)]) for task in graph]
+    lines = [json.dumps([round(task.duration_s, 4), list(task.deps), round(task.guess_s, 4)]) for task in graph]
     return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
 def record(workspace: str, cache: str, patterns: Sequence[str]) -> list[Task]:
     """The graph of a workspace with the durations that builds in it left in the cache. Tests count."""
     from bldr.execute.history import History
+    from bldr.execute.sources import Sources
     from bldr.session import BuildRequest, Session
 
     request = BuildRequest(command="test", patterns=tuple(patterns), directory=workspace, cache_dir=cache)
     with Session(request) as session:
         plan = session.plan(session.labels(), tests=True)
-        durations_s = History(session.store, session.root).durations_s
+        durations_s = History(session.store, session.memory).durations_s
+        sources = Sources(session.workspace, session.store)
+        guessed_s = guesses_s(plan.nodes, lambda path: sources.entry(path).size_bytes)
     place = {node.index: index for index, node in enumerate(plan.nodes)}
     unknown = [node.name for node in plan.nodes if node.name not in durations_s]
     if unknown:
         raise SystemExit(f"{len(unknown)} actions have no duration, {unknown[0]} for one: build and test first")
-    return [Task(durations_s[node.name], tuple(sorted(place[dep] for dep in node.deps))) for node in plan.nodes]
+    return [
+        Task(durations_s[node.name], tuple(sorted(place[dep] for dep in node.deps)), guessed_s[node.index])
+        for node in plan.nodes
+    ]
 
 
 def rows(found: Sequence[tuple[str, Graph]], slots: Sequence[int] = _SLOTS) -> list[Sequence[str]]:
