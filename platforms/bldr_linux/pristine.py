@@ -18,6 +18,7 @@ _NAMES = (
     "dev", "snmp", "netstat", "sockstat", "sockstat6", "snmp6", "dev_snmp6/lo", "unix", "igmp", "igmp6", "mcfilter",
     "mcfilter6", "ipv6_route", "rt6_stats", "ip6_flowlabel",
 )  # fmt: skip
+_WITH_OURS = ("sockstat", "unix")
 _MULTICAST_VERSIONS = ("ipv4/conf/lo/force_igmp_version", "ipv6/conf/lo/force_mld_version")
 
 
@@ -32,40 +33,50 @@ class Network:
 
     def __init__(self) -> None:
         self._is_quiet = all(map(_set_first, _MULTICAST_VERSIONS))
-        self._tables: list[tuple[int, str, object]] = []
+        self._tables: list[tuple[int, bytes]] = []
+        self._counts: list[tuple[int, str, object]] = []
         for name in _NAMES:
             try:
                 fd = os.open(f"/proc/self/net/{name}", os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:  # the kernel is made without it
                 continue
-            self._tables.append((fd, name, _read(fd, name, 0)))
+            if name in _WITH_OURS:
+                self._counts.append((fd, name, _count(fd, name, 0)))
+            else:
+                self._tables.append((fd, os.pread(fd, _TEXT_BYTES, 0)))
 
     def is_pristine(self, own_sockets: int) -> bool:
         """Whether all tables are what they were, but for UNIX sockets of our own that are in the namespace now.
 
         Never where it cannot be kept from sending something later.
         """
-        return self._is_quiet and all(_read(fd, name, own_sockets) == content for fd, name, content in self._tables)
+        if not self._is_quiet:
+            return False
+        for fd, content in self._tables:
+            # No more than shows that it is longer: room for much takes longer to get than the answer.
+            if os.pread(fd, len(content) + 1, 0) != content:
+                return False
+        return all(_count(fd, name, own_sockets) == content for fd, name, content in self._counts)
 
     def close(self) -> None:
         """Let go of the namespace."""
-        for fd, _, _ in self._tables:
+        for fd in (*(fd for fd, _ in self._tables), *(fd for fd, _, _ in self._counts)):
             os.close(fd)
         self._tables.clear()
+        self._counts.clear()
 
 
-def _read(fd: int, name: str, own_sockets: int) -> object:
+def _count(fd: int, name: str, own_sockets: int) -> object:
+    """What a table tells besides our own sockets."""
     text = os.pread(fd, _TEXT_BYTES, 0)
     if name == "sockstat":
         words = text.split()
         kept = [word for word, before in zip(words[1:], words, strict=False) if before not in _OF_THE_MACHINE]
         # "used" is the first number.
         return [int(kept[1]) - own_sockets, *kept[2:]]
-    if name == "unix":
-        lines = text.splitlines()
-        names = [line for line in lines if line.count(b" ") and len(line.split()) > _UNNAMED_FIELDS]
-        return len(lines) - own_sockets, names
-    return text
+    lines = text.splitlines()
+    names = [line for line in lines if line.count(b" ") and len(line.split()) > _UNNAMED_FIELDS]
+    return len(lines) - own_sockets, names
 
 
 def _set_first(name: str) -> bool:

@@ -7,6 +7,7 @@ left to the shell. GNU make does the same.
 
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from bldr.graph.actions import ActionNode
@@ -46,6 +47,10 @@ _OF_SHELLS = frozenset((
 ))  # fmt: skip
 
 
+_Word = tuple[tuple[str, str], ...]
+_INTO: _Word = ()
+
+
 class PlainCommand(NamedTuple):
     """What a shell would execute. `stdout` is the file that it would open first, "" for none."""
 
@@ -66,66 +71,69 @@ def without_shell(node: ActionNode) -> PlainCommand | None:
 
 def plain_command(script: str, env: Mapping[str, str], outputs: Collection[str]) -> PlainCommand | None:
     """What `script` comes to, or None where that is left to the shell. `outputs` are files that it may write to."""
-    words = _words(script.strip(" \t\n"), env)
+    words = _words(script.strip(" \t\n"))
     if words is None or any(name.startswith(_OF_BASH) for name in env):
         return None
     stdout = ""
-    if len(words) > 2 and words[-2] is None:
-        target = words.pop()
-        words.pop()
+    if len(words) > 2 and words[-2] == _INTO:
+        target = _fields(words[-1], env)
         if target is None or len(target) != 1 or target[0] not in outputs:
             return None
-        stdout = target[0]
+        stdout, words = target[0], words[:-2]
     argv: list[str] = []
     for word in words:
-        if word is None:
+        fields = _fields(word, env)
+        if fields is None:
             return None
-        argv += word
+        argv += fields
     if not argv or not _PROGRAM.fullmatch(argv[0]) or argv[0] in _OF_SHELLS:
         return None
     return PlainCommand(tuple(argv), stdout)
 
 
-def _words(script: str, env: Mapping[str, str]) -> list[list[str] | None] | None:
-    """The fields that each word comes to, with None for `>`; None for all where anything else is in the script."""
-    words: list[list[str] | None] = []
+@lru_cache(maxsize=256)
+def _words(script: str) -> tuple[_Word, ...] | None:
+    """The pieces of each word, as (kind, text), with `_INTO` for `>`; None where anything else is in the script."""
+    words: list[_Word] = []
     is_open = False  # whether what comes next belongs to the last word
     at = 0
     while at < len(script):
-        piece = _PIECE.match(script, at)
-        if piece is None:
+        found = _PIECE.match(script, at)
+        if found is None:
             return None
-        at = piece.end()
-        kind = piece.lastgroup or ""
-        text = piece[kind]
-        if kind in ("space", "into"):
-            # A number right before it would be that of a descriptor.
-            if kind == "into":
-                if is_open:
-                    return None
-                words.append(None)
-            is_open = False
-            continue
-        fields = _fields(kind, text, env)
-        if fields is None:
-            return None
-        if not is_open:
-            words.append(fields)
-        elif words[-1] is not None and len(words[-1]) == len(fields) == 1:
-            words[-1] = [words[-1][0] + fields[0]]
-        else:
-            return None
-        is_open = True
-    return words
+        at = found.end()
+        kind = found.lastgroup or ""
+        if kind == "into":
+            if is_open:  # a number right before it would be that of a descriptor
+                return None
+            words.append(_INTO)
+        elif kind != "space":
+            piece = (kind, found[kind])
+            words[-1:] = [(*words[-1], piece)] if is_open else [*words[-1:], (piece,)]
+        is_open = kind not in ("into", "space")
+    return tuple(words)
 
 
-def _fields(kind: str, text: str, env: Mapping[str, str]) -> list[str] | None:
-    """What a piece of a word comes to: several fields where a variable is not quoted; None for unknown ones."""
-    if kind in ("plain", "literal", "quoted"):
-        return [text]
-    value = env.get(text)
-    if text not in _VARIABLES or value is None:
+def _fields(word: _Word, env: Mapping[str, str]) -> list[str] | None:
+    """What a word comes to: several fields, or none, where it is a variable alone and not quoted; None for unknown."""
+    if word == _INTO:
         return None
-    if kind.startswith("quoted"):
-        return [value]
-    return None if _EXPANDED_OR_SPLIT_AT.search(value) else [field for field in value.split(" ") if field]
+    parts: list[str] = []
+    for kind, text in word:
+        if kind in ("plain", "literal", "quoted"):
+            parts.append(text)
+            continue
+        value = env.get(text) if text in _VARIABLES else None
+        if value is None:
+            return None
+        if not kind.startswith("quoted"):
+            if _EXPANDED_OR_SPLIT_AT.search(value):
+                return None
+            fields = [field for field in value.split(" ") if field]
+            if len(word) == 1:
+                return fields
+            if len(fields) != 1:
+                return None
+            value = fields[0]
+        parts.append(value)
+    return ["".join(parts)]

@@ -89,6 +89,7 @@ class CellGroup:
 
     def close(self) -> None:
         """Let go of everything, before the process ends; the tree removes the groups of v1 after that."""
-        self.finish()
+        if self._unified:
+            self._unified.close()
         if self._legacy:
             self._legacy.close()

@@ -1,7 +1,7 @@
 """A group of cgroup v2 for every launch: born with its limits, born into by clone3, removed with what it counted.
 
-Never reused: after one `cgroup.kill`, children that are born into the group later die at once (seen on Linux 6.18).
-On a hybrid machine the group has no controllers, and still kills and counts CPU time.
+On a hybrid machine the group has no controllers, and still kills and counts CPU time. Such a one serves the next launch
+too, until it has killed: children that are born into a group after its `cgroup.kill` die at once (seen on Linux 6.18).
 """
 
 from __future__ import annotations
@@ -31,10 +31,17 @@ class UnifiedGroup:
         self._fd = -1
         self._counters = files.Counters("")
         self._attendants = 0
+        self._has_killed = False
+        self._cpu_before_s = 0.0
 
     def prepare(self, limits: dict[str, int | float], attendants: int) -> int:
         """Make the next launch's group; the descriptor for CLONE_INTO_CGROUP, which stays this object's."""
         self.leave()
+        if self._path:
+            self._cpu_before_s = self._cpu_s() or 0.0
+            return self._fd
+        self._has_killed = False
+        self._cpu_before_s = 0.0
         self._launches += 1
         path = f"{self._top}/{self._name}-{self._launches}"
         os.mkdir(path, 0o755)
@@ -46,8 +53,7 @@ class UnifiedGroup:
                 files.write(f"{path}/{file}", value)
             self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
-            self.leave()
-            self.discard()
+            self.close()
             raise
         return self._fd
 
@@ -78,6 +84,7 @@ class UnifiedGroup:
         """End every process of the launch at once; False where the kernel cannot (before Linux 5.14)."""
         if not self._path:
             return False
+        self._has_killed = True
         try:
             files.write(f"{self._path}/cgroup.kill", 1)
         except FileNotFoundError:
@@ -90,8 +97,8 @@ class UnifiedGroup:
         if not self._path:
             return used
         counters = self._counters
-        if (text := counters.text("cpu.stat")) is not None:
-            used["cpu_s"] = files.number_after(text, "usage_usec") / 1e6
+        if (cpu_s := self._cpu_s()) is not None:
+            used["cpu_s"] = cpu_s - self._cpu_before_s
         if "memory" in self._controllers:
             _put(used, "memory_bytes", counters.number("memory.current"))
             _put(used, "memory_peak_bytes", counters.number("memory.peak"))
@@ -101,6 +108,10 @@ class UnifiedGroup:
         if "io" in self._controllers and (text := counters.text("io.stat")) is not None:
             used["read_bytes"], used["written_bytes"] = io_bytes(text)
         return used
+
+    def _cpu_s(self) -> float | None:
+        text = self._counters.text("cpu.stat")
+        return None if text is None else files.number_after(text, "usage_usec") / 1e6
 
     def oom_kills(self) -> int:
         """How many processes of the launch were killed for want of memory."""
@@ -114,7 +125,16 @@ class UnifiedGroup:
         return bool(self._path) and controller in self._controllers
 
     def leave(self) -> None:
-        """Be done with the group; it is removed by the next `discard`."""
+        """Be done with the launch's group; unless it serves the next one, it is removed by the next `discard`."""
+        if self._controllers or self._has_killed:
+            self._let_go()
+
+    def close(self) -> None:
+        """Be done with all groups. All processes in them must be dead, or dying."""
+        self._let_go()
+        self.discard()
+
+    def _let_go(self) -> None:
         self._counters.close()
         if self._fd >= 0:
             os.close(self._fd)

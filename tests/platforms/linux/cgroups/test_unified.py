@@ -44,21 +44,47 @@ def end(cell, pid):
     return cell.finish(pid)
 
 
-def test_every_launch_is_born_in_a_group_of_its_own(top, launch_all):
+def test_every_launch_is_born_in_a_group_that_limits_nobody_else(top, tree, launch_all):
+    """One without controllers limits nobody, and serves until somebody was killed in it."""
+
     def body(cell):
         reading, writing = os.pipe()
 
-        def say():
-            os.write(writing, Path("/proc/self/cgroup").read_bytes())
-
-        places = []
-        for _ in range(2):
-            cell.run(say)
+        def place():
+            cell.run(lambda: os.write(writing, Path("/proc/self/cgroup").read_bytes()))
             lines = os.read(reading, 1 << 16).decode().splitlines()
-            places.append(next(line for line in lines if line.startswith("0::")).rpartition("/")[2])
-        return places, glob.glob(f"{top}/cell-*")
+            return next(line for line in lines if line.startswith("0::")).rpartition("/")[2]
 
-    assert launch_all(body) == (["cell-1-1", "cell-1-2"], [])
+        places = [place(), place()]
+        pid = cell.start(signal.pause)
+        if not cell.group.kill():
+            end(cell, pid)
+        else:
+            cell.finish(pid)
+        places.append(place())
+        left = [os.path.basename(path) for path in glob.glob(f"{top}/cell-*")]
+        cell.group.close()
+        return places, left, glob.glob(f"{top}/cell-*")
+
+    if tree.description[2]:
+        assert launch_all(body) == (["cell-1-1", "cell-1-2", "cell-1-4"], [], [])
+    else:
+        assert launch_all(body) == (["cell-1-1", "cell-1-1", "cell-1-2"], ["cell-1-2"], [])
+
+
+def test_cpu_time_is_that_of_one_launch(top, launch_all):
+    def spin():
+        end_s = time.process_time() + 0.3
+        while time.process_time() < end_s:
+            pass
+
+    def body(cell):
+        return [cell.run(payload).used["cpu_s"] for payload in (spin, lambda: None, spin)]
+
+    first, between, last = launch_all(body)
+    assert first >= 0.3
+    assert between < 0.2
+    assert last >= 0.3
 
 
 def test_kill_ends_every_process_of_a_launch_and_of_no_other(top, launch_all, until, run_in_cell):
