@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from bldr.api import API_VERSION
 from bldr.api.commands import Command
@@ -14,11 +14,9 @@ from bldr.api.locks import LockFormat
 from bldr.api.sandbox import Sandbox
 from bldr.api.toolchains import ToolchainDetector
 from bldr.cli.commands import BUNDLED
+from bldr.entrypoints import EntryPoint, entry_points
 from bldr.guard import Guard, Overdue, described, is_plugins_own
 from bldr.offers import FaultError, MisfitError, Offers, ask
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 GROUP = "bldr"
 """The group of entry points, which is the name of the hooks' project too."""
@@ -197,16 +195,12 @@ def load_plugins(*, tolerant: bool = False) -> Registry:
     A plugin that cannot be imported, raises, or answers nonsense is listed in `Registry.broken`, and nothing of it is
     used. Raises PluginError for duplicates and misspelt hooks, unless `tolerant`: then they are in `conflicts`.
     """
-    from importlib.metadata import entry_points  # reads much, imports much
-
     registry = Registry()
-    known: dict[int, tuple[str, str]] = {}
-    points = [(point.name, *_distribution(point, known), point) for point in entry_points(group=GROUP)]
-    points.sort(key=lambda one: one[:2])
+    points = sorted(entry_points(GROUP), key=lambda point: (point.name, point.distribution))
     with Guard() as guard, warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", ApiDeprecationWarning)
-        for name, distribution, version, point in points:
-            origin = Origin(distribution or point.value, version, name)
+        for point in points:
+            origin = Origin(point.distribution or point.value, point.version, point.name)
             guard.calls(origin)
             _load(registry, point, origin)
             guard.is_back()
@@ -220,18 +214,7 @@ def load_plugins(*, tolerant: bool = False) -> Registry:
     return registry
 
 
-def _distribution(point: "EntryPoint", known: dict[int, tuple[str, str]]) -> tuple[str, str]:
-    """Name and version of what brings a plugin, "" where nobody says; `known`, by identity, are those that were read:
-    each look takes as long as some plugins do."""
-    if point.dist is None:
-        return "", ""
-    if id(point.dist) not in known:
-        metadata = point.dist.metadata
-        known[id(point.dist)] = metadata["Name"] or "", metadata["Version"] or ""
-    return known[id(point.dist)]
-
-
-def _load(registry: Registry, point: "EntryPoint", origin: Origin) -> None:
+def _load(registry: Registry, point: EntryPoint, origin: Origin) -> None:
     """Import one plugin and take what it offers, all of it or nothing."""
     try:
         registry.add(_offers(point), origin)
@@ -243,7 +226,7 @@ def _load(registry: Registry, point: "EntryPoint", origin: Origin) -> None:
         registry.broken.append(BrokenPlugin(origin.plugin, origin.distribution, str(error), origin.version))
 
 
-def _offers(point: "EntryPoint") -> Offers:
+def _offers(point: EntryPoint) -> Offers:
     try:
         plugin: Any = point.load()
     except Overdue:

@@ -3,7 +3,6 @@
 import errno
 import marshal
 import os
-import subprocess
 import sys
 from typing import NamedTuple
 
@@ -135,6 +134,8 @@ def read(path: str) -> str:
 
 def try_steps(owner: tuple[int, int] | None) -> Refusal | None:
     """Make namespaces one kind after another, in a process of its own; None where none is refused."""
+    import subprocess  # dear to import, and where everything works nobody comes here
+
     directory = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     program = f"import sys; sys.path.append({directory!r}); from bldr_linux.refused import main; main({owner!r})"
     flags = ["-I", "-S", "-X", "utf8", *(["-B"] if sys.dont_write_bytecode else [])]

@@ -1,10 +1,10 @@
 """What a `pylock.toml` holds, by `packaging`, which takes longer to import than all handlers together."""
 
 import posixpath
-import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+import tomli
 from packaging.pylock import Package, PackageWheel, Pylock, PylockSelectError, PylockValidationError
 
 from bldr.api import Locked, LockedTree, LockError, LockFile
@@ -19,7 +19,7 @@ def read(lock: LockFile) -> tuple[Locked, ...]:
     """The wheels that are selected. Raises LockError."""
     choice = chosen(lock)
     try:
-        pylock = Pylock.from_dict(tomllib.loads(lock.text))
+        pylock = Pylock.from_dict(tomli.loads(lock.text))
         selected = pylock.select(
             environment=marker_environment(lock, choice),
             tags=fitting_tags(lock, choice),
@@ -27,7 +27,7 @@ def read(lock: LockFile) -> tuple[Locked, ...]:
             dependency_groups=choice.groups,
         )
         return tuple(_locked(package, file, lock) for package, file in selected)
-    except tomllib.TOMLDecodeError as error:
+    except tomli.TOMLDecodeError as error:
         raise LockError(f"it is no TOML: {error}", "lock anew") from error
     except (PylockValidationError, PylockSelectError, ValueError) as error:
         message = str(error)

@@ -1,8 +1,9 @@
 """The lock format "cargo": the packages of a Cargo.lock, each an archive of crates.io with its checksum."""
 
-import tomllib
 from collections.abc import Mapping
 from typing import Any, ClassVar
+
+import tomli
 
 from bldr.api import Locked, LockedTree, LockError, LockFile
 from bldr_rust.cargo_targets import targets
@@ -53,11 +54,11 @@ class CargoLock:
 def read_lock(text: str) -> tuple[Package, ...]:
     """The packages of a lock file of any version. Raises LockError."""
     try:
-        table = tomllib.loads(text)
+        table = tomli.loads(text)
         entries = table.get("package", [])
         checksums = table.get("metadata", {})  # where versions 1 and 2 keep them
         packages = tuple(_package(entry, checksums) for entry in entries)
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (tomli.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
         raise LockError(f"this is no lock file of cargo: {error}", "cargo generate-lockfile writes one") from error
     if table.get("version", 1) > 4:
         raise LockError(f"the lock file is of version {table['version']}, and 4 is the latest that is known")

@@ -1,8 +1,9 @@
 """Cargo.toml of a published crate, as far as a build needs it."""
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+
+import tomli
 
 from bldr.api import LockedTree, LockError, Platform
 from bldr_rust.cfg import applies
@@ -35,7 +36,7 @@ class Manifest(NamedTuple):
 def read_manifest(directory: str, tree: LockedTree, platform: Platform) -> Manifest:
     """The manifest below a directory of the tree. Raises LockError."""
     try:
-        table = tomllib.loads(tree.read(f"{directory}/Cargo.toml").decode())
+        table = tomli.loads(tree.read(f"{directory}/Cargo.toml").decode())
         package = table["package"]
         lib = table.get("lib", {})
         kinds = lib.get("crate-type", lib.get("crate_type", ()))
@@ -57,7 +58,7 @@ def read_own_manifest(text: str, platform: Platform) -> Manifest:
     """The project's own manifest: only what it asks of its dependencies counts, those for tests included, and those
     that are optional as well. Raises LockError."""
     try:
-        table = tomllib.loads(text)
+        table = tomli.loads(text)
         shared = table.get("workspace", {}).get("dependencies", {})
         asked = [*_dependencies(table, platform, shared), *_dependencies({"dependencies": shared}, platform)]
         return Manifest(

@@ -222,7 +222,7 @@ def bundled_command(name: str) -> "Command":
 
 def make_parser(command: "Command") -> "ArgumentParser":
     """The complete parser of one command."""
-    from argparse import ArgumentParser
+    from argparse import ArgumentParser, HelpFormatter
 
     from bldr.printable import shown
 
@@ -232,10 +232,25 @@ def make_parser(command: "Command") -> "ArgumentParser":
         def error(self, message: str) -> "NoReturn":
             super().error(shown(message))
 
-    summary = command.summary
-    parser = Parser(prog=f"bldr {command.name}", description=f"{summary[:1].upper()}{summary[1:]}.", allow_abbrev=False)
+    columns = _columns()
+    parser = Parser(
+        prog=f"bldr {command.name}",
+        description=f"{command.summary[:1].upper()}{command.summary[1:]}.",
+        allow_abbrev=False,
+        formatter_class=lambda prog: HelpFormatter(prog, width=columns - 2),  # for each option one is made
+    )
     command.add_arguments(parser)
     return parser
+
+
+def _columns() -> int:
+    """The width of the terminal, as `shutil` would find it: that one is dear to import."""
+    if os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]):
+        return int(os.environ["COLUMNS"])
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):
+        return 80
 
 
 def _help(words: list[str], *, complete: bool) -> int:
