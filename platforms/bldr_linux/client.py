@@ -77,7 +77,6 @@ class LinuxLauncher:
         self._pool = Pool(self._sock, self._epoll)
         main_thread = threading.current_thread() is threading.main_thread()
         try:
-            tree.adopt(self._pid)
             # The signal of a parent's death comes when the thread that spawned the process ends.
             rights = (self._turns, begun, *((program_fd,) if program_fd >= 0 else ()))
             self._ask_to_open(host.root, rights, die_with_parent=main_thread and not outlives)
@@ -113,7 +112,12 @@ class LinuxLauncher:
             if answers is None:
                 raise IsolationError("the sandbox's launcher does not start", "see its message above")
         if answers[0][0] == "refused":
-            _, reason, _ = answers[0]
+            _, reason, _, group = answers[0]
+            if group:
+                raise IsolationError(
+                    f'the launcher cannot enter the control group "{group}": {reason.lower()}',
+                    "run under `systemd-run --user --scope -p Delegate=yes`, where the group is the caller's own",
+                )
             raise IsolationError(
                 f'the sandbox\'s launcher cannot work in "{self._host.root}": {reason.lower()}',
                 "choose another `--cache-dir`",

@@ -3,10 +3,11 @@
 Runs in a process of its own (`python -I -S`), with a stream socket to the engine. The engine sends, as `wire` frames:
 
     ("open", root, owner, die_with_parent, groups, has_program)
-                         first of all; answered by ("opened",) or ("refused", reason, errno); owner is the (uid, gid) to
-                         become, or None; groups describes the control groups that were made for it; with descriptors
-                         of the places that launches take in turn, of a pipe for the numbers of those that have one, and
-                         of the compiled cradle where there is one
+                         first of all; answered by ("opened",) or ("refused", reason, errno, path), with the path of a
+                         control group where it is that which cannot be entered; owner is the (uid, gid) to become, or
+                         None; groups describes the control groups that were made for it; with descriptors of the
+                         places that launches take in turn, of a pipe for the numbers of those that have one, and of the
+                         compiled cradle where there is one
     ("cell", number)     with one descriptor, the socket of a new cell, which gets ("lost", reason, errno) if there can
                          be none
 
@@ -22,6 +23,7 @@ import os
 import resource  # noqa: F401 - `os.wait4` imports it, too late when privileges are gone
 
 from bldr_linux import cell, init, syscalls, wire
+from bldr_linux.cgroups.group import enter_leaf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +63,11 @@ class Launcher:
     ) -> None:  # fmt: skip
         self._turn_fds = (self._receiver.fds.pop(0), self._receiver.fds.pop(0))
         try:
+            enter_leaf(groups)
+        except OSError as error:
+            _tell(self._sock.fileno(), ("refused", error.strerror, error.errno or 0, error.filename or ""))
+            return
+        try:
             os.chdir(root)
             if owner is not None:
                 uid, gid = owner
@@ -71,7 +78,7 @@ class Launcher:
                 syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
             self._prepared = init.Prepared(self._receiver.fds.pop(0) if has_program else -1)
         except OSError as error:
-            _tell(self._sock.fileno(), ("refused", error.strerror, error.errno or 0))
+            _tell(self._sock.fileno(), ("refused", error.strerror, error.errno or 0, ""))
             return
         self._groups = groups
         self._die_with_parent = die_with_parent

@@ -6,12 +6,27 @@ with the path of the control file. Limits (`prepare`): memory, memory_high, proc
 
 from __future__ import annotations
 
+from bldr_linux.cgroups import files
 from bldr_linux.cgroups.legacy import LegacyGroup
 from bldr_linux.cgroups.unified import UnifiedGroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bldr_linux.cgroups.tree import Description
+
+
+LEAF = "launcher"
+"""The group of v2, in a tree's top one, that the launcher is in."""
+
+
+def enter_leaf(description: Description, pid: int = 0) -> None:
+    """Put the caller, a launcher, or another process where it may make processes in groups of v2; before it forks.
+
+    The kernel takes some milliseconds for it.
+    """
+    _, unified, *_ = description
+    if unified:
+        files.write(f"{unified}/{LEAF}/cgroup.procs", pid)
 
 
 class CellGroup:

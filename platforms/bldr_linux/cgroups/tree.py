@@ -8,9 +8,10 @@ import errno
 import itertools
 import os
 
-from bldr.api import Isolation, IsolationError, Level, Shortfall
+from bldr.api import Isolation, Level, Shortfall
 from bldr_linux.cgroups import files, trials
 from bldr_linux.cgroups.delegation import choose, enable, give_back
+from bldr_linux.cgroups.group import LEAF
 from bldr_linux.cgroups.hierarchies import Hierarchies, find
 from bldr_linux.cgroups.leftovers import end, name_of_owner, remove_stale
 from bldr_linux.cgroups.shortfalls import explain
@@ -19,7 +20,6 @@ Description = tuple[str, str, tuple[str, ...], tuple[tuple[str, str], ...], tupl
 """Plain data for a cell: kind ("v1", "v2" or "none"), the top group of v2 ("" for none) and its controllers, the top
 groups of v1 by controller, and the disks ("8:0") whose speed can be limited."""
 
-_LEAF = "launcher"
 _GIVEN_AWAY = ("", "/cgroup.procs", "/cgroup.subtree_control", "/cgroup.threads", "/tasks")
 _LIMITS = ("memory", "processes", "cpu-share", "io", "memory-high")
 _CONTROLLERS = {"memory": "memory", "processes": "pids", "cpu-share": "cpu", "io": "blkio", "memory-high": "memory"}
@@ -67,11 +67,11 @@ class Tree:
         os.mkdir(top, 0o755)
         self._base = base
         try:
-            os.mkdir(f"{top}/{_LEAF}", 0o755)
-            _check_holds_processes(f"{top}/{_LEAF}")
+            os.mkdir(f"{top}/{LEAF}", 0o755)
+            _check_holds_processes(f"{top}/{LEAF}")
             controllers = enable(top)
             self._give_away(top)
-            self._give_away(f"{top}/{_LEAF}")
+            self._give_away(f"{top}/{LEAF}")
         except OSError:
             end(top)
             raise
@@ -135,19 +135,6 @@ class Tree:
             if name in self._errors:
                 return self._errors[name]
         return None
-
-    def adopt(self, pid: int) -> None:
-        """Put the launcher where it may make processes in groups of v2; before it forks. Raises IsolationError."""
-        if not self._unified:
-            return
-        leaf = f"{self._unified}/{_LEAF}"
-        try:
-            files.write(f"{leaf}/cgroup.procs", pid)
-        except OSError as error:
-            raise IsolationError(
-                f'cannot put the launcher into the control group "{leaf}": {(error.strerror or str(error)).lower()}',
-                "run under `systemd-run --user --scope -p Delegate=yes`, where the group is the caller's own",
-            ) from error
 
     def close(self) -> None:
         """Kill what is left in the groups and remove them."""

@@ -16,7 +16,7 @@ if sys.platform != "linux":
     collect_ignore_glob = ["test_*.py"]
 else:
     from bldr_linux import syscalls
-    from bldr_linux.cgroups.group import CellGroup
+    from bldr_linux.cgroups.group import CellGroup, enter_leaf
     from bldr_linux.cgroups.tree import open_tree
 
 PATIENCE_S = 60
@@ -82,7 +82,7 @@ def in_cell(tree, body, *, number=1, owner=None):
     try:
         os.close(writing)
         os.close(ready)
-        tree.adopt(pid)
+        enter_leaf(tree.description, pid)
         os.write(go, b"x")
         # Not up to the end of the file: a process that the cell left behind has the pipe, too.
         with open(reading, "rb") as file:

@@ -9,14 +9,16 @@ import time
 import pytest
 
 from bldr.api import LIMITS, IsolationError, Level
+from bldr_linux import probe
 from bldr_linux.cgroups import leftovers
 from bldr_linux.cgroups import tree as trees
 from bldr_linux.cgroups.tree import no_tree, open_tree
+from bldr_linux.client import LinuxLauncher
 
 # Opens a tree, puts a process into all of its groups, says where it is, and waits to be killed.
 _OWNER = """
 import os, sys, time
-from bldr_linux.cgroups.group import CellGroup
+from bldr_linux.cgroups.group import CellGroup, enter_leaf
 from bldr_linux.cgroups.tree import open_tree
 tree = open_tree()
 ready, go = os.pipe()
@@ -27,7 +29,7 @@ if pid == 0:
     group.prepare({})
     os.write(3, repr((tree.description, os.getpid())).encode() + b"\\n")
     time.sleep(1000)
-tree.adopt(pid)
+enter_leaf(tree.description, pid)
 os.write(go, b"x")
 time.sleep(1000)
 """
@@ -198,14 +200,16 @@ def test_groups_of_strangers_are_not_touched(make_tree, groups_of):
             os.rmdir(path)
 
 
-def test_a_launcher_that_cannot_be_adopted_is_an_error(make_tree):
+def test_a_launcher_that_cannot_enter_its_group_is_an_error(make_tree, tmp_path):
     tree = make_tree()
     if not tree.description[1]:
-        pytest.skip("nobody is adopted without groups of cgroup v2")
-    process = subprocess.Popen(["true"])
-    process.wait()
-    with pytest.raises(IsolationError, match="cannot put the launcher into the control group"):
-        tree.adopt(process.pid)
+        pytest.skip("nobody enters a group without cgroup v2")
+    tree._unified = str(tmp_path)
+    host = probe.host(str(tmp_path), None, map_caller=False, limits_processes=True, groups=tree.levels)
+    with pytest.raises(
+        IsolationError, match=f'cannot enter the control group "{tmp_path}/launcher/cgroup.procs": no such'
+    ):
+        LinuxLauncher(host, None, tree)
 
 
 def test_no_descriptor_is_left(make_tree, run_in_cell):
