@@ -41,6 +41,7 @@ BARS = (
     Bar("launch-2000", "the same with 2,000 staged inputs", 0.01),
     Bar("launch-big-host", "a launch from a host process with 500 MB and 8 threads, to one from a small one", 1.10),
     Bar("launch-two", "launches per second of two launchers on two cores, to those of one", 1.7, at_least=True),
+    Bar("launch-two-held", "the same, each launcher held on one core", 1.7, at_least=True),
     Bar("null-1000", "null build of 1,000 targets, to `python -c pass`", 4.0, guard=8.0),
     Bar("null-10000", "null build of 10,000 targets, to ninja", 0.8),
     Bar("null-100000", "null build of 100,000 targets, to ninja", 0.6),

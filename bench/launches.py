@@ -88,6 +88,8 @@ def run(directory: str, *, runs: int) -> Iterator[Race]:
             yield staged(directory, worker, inputs, runs * 3 if inputs <= 200 else max(3, runs // 3))
     yield hosts(directory, runs * 4)
     yield two(directory, runs * 2)
+    if peers.find("taskset") and len(os.sched_getaffinity(0)) > 1:
+        yield two(directory, runs * 2, held=True)
 
 
 def plain(worker: Worker, runs: int) -> Race:
@@ -127,10 +129,15 @@ def hosts(directory: str, runs: int) -> Race:
     return found.read(found.reading("launch-big-host", LARGE, SMALL))
 
 
-def two(directory: str, runs: int) -> Race:
-    """The same number of launches by one launcher and by two at once."""
+def two(directory: str, runs: int, *, held: bool = False) -> Race:
+    """The same number of launches by one launcher and by two at once; `held`: each on one processor of its own.
+
+    One that is not held uses two: while a launch runs on one, its next sandbox is made on the other.
+    """
     with ExitStack() as opened:
-        workers = [opened.enter_context(Worker("direct", directory)) for _ in range(2)]
+        processors = sorted(os.sched_getaffinity(0))
+        unders = [("taskset", "-c", str(processors[index])) if held else () for index in range(2)]
+        workers = [opened.enter_context(Worker("direct", directory, under=under)) for under in unders]
 
         def both() -> Sample:
             start_s = time.perf_counter()
@@ -141,10 +148,12 @@ def two(directory: str, runs: int) -> Race:
             return Sample(time.perf_counter() - start_s)
 
         contenders = [Contender(ONE, partial(workers[0].do, f"launch {_BURST}")), Contender(TWO, both)]
-        found = race(f"{_BURST} launches of `true`", contenders, runs, warm_up=1)
+        where = ", each launcher held on one processor" if held else ""
+        found = race(f"{_BURST} launches of `true`{where}", contenders, runs, warm_up=1)
+    name = "launch-two-held" if held else "launch-two"
     if (os.cpu_count() or 1) < 2:
-        return found.read(Reading("launch-two", None, None, "one core"))
-    return found.read(found.reading("launch-two", ONE, TWO))
+        return found.read(Reading(name, None, None, "one core"))
+    return found.read(found.reading(name, ONE, TWO))
 
 
 _NSJAIL = ("-Mo", "--quiet", "--chroot", "/", "--disable_clone_newcgroup")
