@@ -27,8 +27,8 @@ from bldr.execute.materialize import clean_outputs, memory_of, output_directory
 from bldr.execute.permissions import merge_permissions, test_permissions
 from bldr.execute.platforms import Platforms
 from bldr.execute.workspace_lock import WAITING, workspace_lock
-from bldr.graph.actions import ActionNode
-from bldr.graph.analysis import Analyzer, requested_files
+from bldr.graph.actions import ActionNode, requested_files
+from bldr.graph.analysis import Analyzer
 from bldr.graph.patterns import expand_patterns, repositories_of
 from bldr.graph.pinned import pinned_toolchain
 from bldr.graph.suites import without_suites

@@ -1,8 +1,10 @@
 """A command of the command line: `bldr NAME ...`."""
 
-from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 
 class Command(NamedTuple):
@@ -13,5 +15,5 @@ class Command(NamedTuple):
 
     name: str
     summary: str
-    add_arguments: Callable[[ArgumentParser], None]
-    run: Callable[[Namespace], int]
+    add_arguments: Callable[["ArgumentParser"], None]
+    run: Callable[["Namespace"], int]

@@ -7,7 +7,7 @@ import msgspec
 from bldr.execute.result import ActionResult
 from bldr.execute.runners import Done, Limited, Outcome, Work
 from bldr.graph.actions import ActionNode
-from bldr.graph.tests import premature_mark, shard_mark
+from bldr.graph.test_parts import premature_mark, shard_mark
 
 _TRIED_AGAIN = ("failed", "killed", "violated")
 """How an attempt ends that another may end better; the rest says nothing of the test."""

@@ -28,10 +28,8 @@ from bldr.execute.slots import Slots
 from bldr.execute.sources import Sources
 from bldr.execute.sysroot import Sysroots
 from bldr.execute.tests import Counts, Tests, count, summary_of
-from bldr.graph.actions import ActionGraph, ActionNode, blocked
-from bldr.graph.analysis import requested_files
-from bldr.graph.missing import missing_input_hint
-from bldr.graph.tests import Reuse, test_directory, why_not_reused
+from bldr.graph.actions import ActionGraph, ActionNode, blocked, requested_files
+from bldr.graph.test_parts import Reuse, test_directory, why_not_reused
 from bldr.plan.entries import Entry
 from bldr.plan.schedule import remaining_path_s
 from bldr.report.stream import EventStream
@@ -270,6 +268,8 @@ class Building:
         """A command that failed may have wanted a file that is there, but not declared."""
         if result.status != "failed" or result.log is None:
             return result
+        from bldr.graph.missing import missing_input_hint  # for failures alone
+
         log = self._store.blobs.read(result.log)[-_LOG_SEARCHED_BYTES:].decode(errors="replace")
         declared = [entry.path for entry in work.inputs]
         hint = missing_input_hint(self._targets, work.node.label, log, declared, self._owner_of_output, self._is_source)

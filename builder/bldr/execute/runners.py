@@ -17,7 +17,7 @@ from bldr.execute.history import History, Past
 from bldr.execute.result import ActionResult, decode_checked, encode
 from bldr.execute.slots import Demand, Slots, demand_of
 from bldr.graph.actions import ActionNode
-from bldr.graph.tests import Reuse, why_not_reused
+from bldr.graph.test_parts import Reuse, why_not_reused
 from bldr.hermetic.policy import covers
 from bldr.plan.entries import Entry
 from bldr.plan.explain import differences, summary

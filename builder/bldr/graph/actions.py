@@ -7,6 +7,7 @@ import msgspec
 
 from bldr.api.actions import Action, Artifact
 from bldr.api.labels import Label
+from bldr.api.providers import Executable, Files
 from bldr.api.spec import NetworkPolicy, ResourceLimits
 from bldr.api.toolchains import Toolchain
 
@@ -123,3 +124,14 @@ def blocked(nodes: Iterable[ActionNode], failed: Collection[int]) -> dict[int, i
             if broken:
                 found[node.index] = min(broken)
     return found
+
+
+def requested_files(target: AnalyzedTarget) -> tuple[Artifact, ...]:
+    """What a person gets for naming the target: its files, and its program with all that it needs at run time."""
+    wanted: dict[Artifact, None] = {}
+    for provider in target.providers.values():
+        if isinstance(provider, Files):
+            wanted.update(dict.fromkeys(provider.files))
+        elif isinstance(provider, Executable):
+            wanted.update(dict.fromkeys((provider.program, *provider.runtime)))
+    return tuple(artifact for artifact in wanted if not artifact.is_source)

@@ -369,14 +369,3 @@ def _shared_env(path: str, set_by_toolchains: tuple[tuple[str, str], ...]) -> di
     env.update(set_by_toolchains)
     env["PATH"] = path
     return {name: (name, value) for name, value in env.items()}
-
-
-def requested_files(target: AnalyzedTarget) -> tuple[Artifact, ...]:
-    """What a person gets for naming the target: its files, and its program with all that it needs at run time."""
-    wanted: dict[Artifact, None] = {}
-    for provider in target.providers.values():
-        if isinstance(provider, Files):
-            wanted.update(dict.fromkeys(provider.files))
-        elif isinstance(provider, Executable):
-            wanted.update(dict.fromkeys((provider.program, *provider.runtime)))
-    return tuple(artifact for artifact in wanted if not artifact.is_source)

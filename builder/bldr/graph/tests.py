@@ -5,7 +5,6 @@ https://bazel.build/reference/test-encyclopedia
 
 import math
 from collections.abc import Mapping
-from typing import Literal
 
 import msgspec
 
@@ -16,6 +15,7 @@ from bldr.api.providers import TestInfo
 from bldr.graph.actions import ActionGraph, ActionNode, Permissions, TestPart
 from bldr.graph.analysis import Toolchains, action_env
 from bldr.graph.pinned import resolve_command
+from bldr.graph.test_parts import Reuse, premature_mark, shard_mark, test_directory
 from bldr.load.targets import Target
 from bldr.load.units import parse_duration
 
@@ -23,9 +23,6 @@ TIMEOUTS_S = {"small": 60.0, "medium": 300.0, "large": 900.0, "enormous": 3600.0
 FLAKY_ATTEMPTS = 3
 ALWAYS_RUN = ("external", "no-cache")
 """Tags of tests that depend on more than their inputs: they run always, and what came of it is not stored."""
-
-Reuse = Literal["no", "auto", "yes"]
-"""Whether results of earlier runs will do; `auto`: unless somebody asked for several runs, which no memory replaces."""
 
 
 class TestOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +48,6 @@ class TestOptions(msgspec.Struct, frozen=True, kw_only=True):
     reuse: Reuse = "auto"
 
 
-def test_directory(label: Label) -> str:
-    """Where everything that runs of the test leave is kept, below the folder of outputs."""
-    return f"{label.directory}/{label.name}.test".lstrip("/")
-
-
 def is_wanted(attributes: TestAttributes, options: TestOptions) -> bool:
     """Whether the filters let the test through."""
     return _passes(options.tags, attributes.tags) and _passes(options.sizes, (attributes.size,))
@@ -66,18 +58,6 @@ def _passes(words: tuple[str, ...], has: tuple[str, ...]) -> bool:
     if any(word.startswith("-") and word[1:] in has for word in words):
         return False
     return not wanted or any(word in has for word in wanted)
-
-
-def why_not_reused(node: ActionNode, reuse: Reuse) -> str:
-    """Why the stored result of a node will not do, whatever it is; "" where it will."""
-    part = node.test
-    if part is None:
-        return ""
-    if part.always:
-        return f'a test tagged "{part.always}" always runs'
-    if reuse == "no":
-        return "cached test results are not wanted"
-    return "it was asked for several runs" if reuse == "auto" and part.runs > 1 else ""
 
 
 def add_test_runs(
@@ -149,16 +129,6 @@ def _parts(label: Label, attributes: TestAttributes, options: TestOptions) -> li
 
 def _outputs(label: Label, part: TestPart) -> Artifact:
     return Artifact(f"{part.stem}/outputs", label, is_directory=True)
-
-
-def shard_mark(part: TestPart) -> str:
-    """The file by which a sharded test says that it does its share and no more; "" where there are no shards."""
-    return f"{part.stem}/shard.status" if part.shards else ""
-
-
-def premature_mark(part: TestPart) -> str:
-    """The file that a test makes when it begins and removes at its end: one that is left tells of an exit between."""
-    return f"{part.stem}/premature.exit"
 
 
 def _command(info: TestInfo) -> tuple[str, ...]:

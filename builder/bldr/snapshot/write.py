@@ -19,8 +19,8 @@ from bldr.execute.building import BuildOutcome, Plan
 from bldr.execute.materialize import OUTPUT_DIRECTORY
 from bldr.execute.sources import signature
 from bldr.execute.walk import walk
-from bldr.graph.analysis import requested_files
-from bldr.graph.tests import test_directory
+from bldr.graph.actions import requested_files
+from bldr.graph.test_parts import test_directory
 from bldr.graph.toolchains import HostToolchains
 from bldr.load.directories import Directory, Kind
 from bldr.load.workspace import Workspace
