@@ -324,3 +324,13 @@ def test_nobody_reads_what_there_is_to_say(project, stream):
             streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: full}
             ended = subprocess.run(argv, cwd=project.root, env=project.env(**switch), timeout=120, **streams)
         assert ended.returncode == 0, switch
+
+
+def test_a_cache_in_the_workspace_is_no_part_of_it(project):
+    """As CI systems want it that keep only what is below the checkout."""
+    cache = project.root / "cache"
+    assert project.build(BLDR_CACHE_DIR=str(cache)).counts == "done: 2 ran, 0 cached"
+    assert (cache / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55\n")
+    project.until_quick(BLDR_CACHE_DIR=str(cache))
+    found = project.bldr("query", "//...", BLDR_CACHE_DIR=str(cache)).stdout.split()
+    assert found == ["//:check", "//:one", "//:two"]

@@ -9,7 +9,7 @@ import pytest
 from bldr.api.sandbox import Level
 from bldr.store.digest import Digest, bytes_digest
 from bldr.store.errors import BlobMissing
-from bldr.store.store import Store
+from bldr.store.store import Store, open_store
 from bldr.system import os
 
 CONTENTS = [b"", *(b"%d\n" % number for number in range(700))]  # more than are asked for at once
@@ -112,3 +112,13 @@ def test_results_of_many_keys_are_those_of_each(store: Store, opened: Callable[[
     assert opened().results.get_many(keys[1:2]) == {keys[1]: [(weak, b"1")]}
     assert found[keys[0]] == [(strong, b"0"), (other, b"other 0")]
     assert found[keys[1150]] == []
+
+
+def test_a_directory_that_was_there_is_not_called_a_cache(tmp_path):
+    """It may hold more: whoever makes backups would leave all of it out."""
+    for name, is_tagged in (("old", False), ("new", True)):
+        directory = tmp_path / name
+        if not is_tagged:
+            directory.mkdir()
+        with open_store(str(directory)):
+            assert (directory / "CACHEDIR.TAG").exists() == is_tagged

@@ -99,7 +99,10 @@ def _prepare(cache_dir: str, below: list[str]) -> tuple[int, int] | None:
     """Make the directories. When root uses somebody's cache: who must own what is made in it."""
     try:
         os.makedirs(os.path.dirname(cache_dir), exist_ok=True)
+        is_new = not os.path.lexists(cache_dir)
         _make(cache_dir, 0o700, None)
+        if is_new:  # a directory that was there may hold more than our cache
+            _tag(cache_dir)
         status = os.stat(cache_dir)
         owner = (status.st_uid, status.st_gid) if os.geteuid() == 0 and status.st_uid != 0 else None
         for directory in below:
@@ -121,6 +124,14 @@ def _make(directory: str, mode: int, owner: tuple[int, int] | None) -> None:
     os.chmod(directory, mode)
     if owner:
         os.chown(directory, *owner)
+
+
+def _tag(cache_dir: str) -> None:
+    """Have backups, and a workspace that the cache stands in, pass it by: https://bford.info/cachedir."""
+    with open(os.path.join(cache_dir, "CACHEDIR.TAG"), "w", encoding="ascii") as file:
+        file.write(
+            "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of bldr, which can make it anew.\n"
+        )
 
 
 def _warn_on_stderr(message: str, hint: str) -> None:
