@@ -129,9 +129,7 @@ def _make(directory: str, mode: int, owner: tuple[int, int] | None) -> None:
 def _tag(cache_dir: str) -> None:
     """Have backups, and a workspace that the cache stands in, pass it by: https://bford.info/cachedir."""
     with open(os.path.join(cache_dir, "CACHEDIR.TAG"), "w", encoding="ascii") as file:
-        file.write(
-            "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of bldr, which can make it anew.\n"
-        )
+        file.write("Signature: 8a477f597d28d172789f06886806bc55\n# The cache of bldr, which can make it anew.\n")
 
 
 def _warn_on_stderr(message: str, hint: str) -> None:
