@@ -173,7 +173,7 @@ def _plan(launch: Launch) -> dict[str, Any]:
     # Checks the spec, and turns limits into those of processes; nothing is mounted of what it would mount.
     host = Host(root="/", relative=False, is_root=False, nodes=devices.look(spec.devices), limits_processes=False)
     full = compile_launch(launch, host)
-    kept = ("umask", "limits", "filters", "on_violation", "grace_s", "outlives", "announce")
+    kept = ("umask", "limits", "filters", "on_violation", "grace_s", "outlives", "announce", "into")
     return {
         **{name: full[name] for name in kept},  # type: ignore[literal-required]
         "network": spec.network.host,
