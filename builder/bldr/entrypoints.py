@@ -54,7 +54,8 @@ def _is_usual() -> bool:
     """Whether all distributions are described by directories on `sys.path`."""
     finders = [finder for finder in sys.meta_path if hasattr(finder, "find_distributions")]
     return finders == [PathFinder] and not any(
-        path.rstrip("/").lower().endswith(".egg") or os.path.isfile(path) for path in sys.path
+        not isinstance(path, str) or path.rstrip("/").lower().endswith(".egg") or os.path.isfile(path)
+        for path in sys.path
     )
 
 

@@ -112,10 +112,10 @@ class LinuxLauncher:
             if answers is None:
                 raise IsolationError("the sandbox's launcher does not start", "see its message above")
         if answers[0][0] == "refused":
-            _, reason, _, group = answers[0]
-            if group:
+            _, reason, _, file = answers[0]
+            if file:
                 raise IsolationError(
-                    f'the launcher cannot enter the control group "{group}": {reason.lower()}',
+                    f'the launcher cannot enter the control group "{os.path.dirname(file)}": {reason.lower()}',
                     "run under `systemd-run --user --scope -p Delegate=yes`, where the group is the caller's own",
                 )
             raise IsolationError(

@@ -1,5 +1,7 @@
 """Scripts that are one plain command are run without a shell, and nobody can tell from what comes of it."""
 
+import textwrap
+
 import pytest
 
 from bldr.session import BuildRequest, Session
@@ -102,20 +104,59 @@ def _is_own(line):
     return line.startswith(("_=", "SHLVL=", "OLDPWD="))
 
 
+ENDS = {
+    "missing": "no-such-program $SRCS > $OUT",
+    "failing": "ls no-such-file > $OUT",
+    "killed": "env sh -c 'kill -9 $$' > $OUT",
+}
+
+
 def test_how_it_ends_is_told_the_same_way(project):
-    it = project(
-        {
-            "Builderfile": command("missing", "no-such-program $SRCS > $OUT")
-            + command("failing", "ls no-such-file > $OUT")
-            + command("killed", "timeout -s KILL 0.01 sleep 10 > $OUT"),
-            "words.txt": "two words\n",
-        }
-    )
+    pairs = "".join(
+        command(f"a-{name}", script.replace("'", '"')) + command(f"b-{name}", f":; {script}".replace("'", '"'))
+        for name, script in ENDS.items()
+    ).replace("$$", "\\$\\$")
+    it = project({"Builderfile": pairs, "words.txt": "two words\n"})
     ran = it.build("--keep-going", "//...")
     assert ran.exit_code == 1, ran
     events = {event["label"]: event for event in ran.of("action_finished")}
-    assert "exit code 127" in events["//:missing"]["message"]
-    assert "exit code 2" in events["//:failing"]["message"]
-    assert "ls: cannot access 'no-such-file'" in ran.stderr
-    assert "no-such-program" in ran.stderr
-    assert not it.out("failing.txt").exists()
+    for name, code in (("missing", 127), ("failing", 2), ("killed", 137)):
+        assert [events[f"//:{letter}-{name}"]["exit_code"] for letter in "ab"] == [code, code], name
+        assert not it.out(f"a-{name}.txt").exists()
+    assert ran.stderr.count("ls: cannot access 'no-such-file'") == 2
+    assert ran.stderr.count("no-such-program: not found") == 2
+
+
+TOOLS = r"""
+[target.gen]
+type = "command"
+outputs = ["gen"]
+command = "printf 'echo made \"$@\"\\n' > $OUT; chmod +x $OUT"
+executable = true
+
+[target.sort]
+type = "command"
+outputs = ["sort"]
+command = "printf '#!/no/such/interpreter\\n' > $OUT; chmod +x $OUT"
+executable = true
+"""
+
+
+def test_programs_that_only_a_shell_runs(project):
+    """Without `#!`, or with an interpreter that is not there while another program has the name, too."""
+    made = command("made", "gen of it > $OUT", 'tools = [":gen"]')
+    sorted_ = command("sorted", "sort $SRCS > $OUT", 'tools = [":sort"]')
+    it = project({"Builderfile": TOOLS + textwrap.dedent(made + sorted_), "words.txt": "b\na\n"})
+    ran = it.build("//...")
+    assert ran.exit_code == 0, ran
+    assert it.out("made.txt").read_text() == "made of it\n"
+    assert it.out("sorted.txt").read_text() == "a\nb\n"
+
+
+def test_a_variable_that_shells_set(project):
+    """Whoever sets one gets what a shell makes of it; in `bldr shell`, too."""
+    it = project({"Builderfile": command("made", "printenv PWD > $OUT", 'env = { PWD = "/x" }'), "words.txt": ""})
+    assert it.build("//...").exit_code == 0
+    assert it.out("made.txt").read_text() == "/build\n"
+    ran = it.bldr("shell", "//:made", stdin="printenv PWD\n")
+    assert (ran.exit_code, ran.stdout) == (0, "/build\n"), ran

@@ -50,15 +50,29 @@ def test_what_is_left_to_the_shell(script):
     assert plain_command(script, ENV, OUTPUTS) is None
 
 
-@pytest.mark.parametrize("value", ["a\tb", "a\nb", "*", "a?", "[a]", "a\\b", "a\vb\n"])
-def test_values_that_a_shell_would_split_otherwise_or_expand(value):
+@pytest.mark.parametrize("value", ["a\tb", "a\nb", "*", "a?", "[a]", "a\\b", "a\vb\n", "@(a)", "{a,b}", "~", "ü"])
+def test_values_that_a_shell_may_split_otherwise_or_expand(value):
     assert plain_command("cat $SRCS", {"SRCS": value}, OUTPUTS) is None
     assert plain_command('cat "$SRCS"', {"SRCS": value}, OUTPUTS) == PlainCommand(("cat", value))
 
 
-@pytest.mark.parametrize("name", ["BASH_FUNC_cat%%", "BASHOPTS", "SHELLOPTS"])
-def test_variables_that_change_what_bash_does(name):
+@pytest.mark.parametrize("value", [" b", "b ", " b ", "a b"])
+@pytest.mark.parametrize("script", ["cat x$SRCS", "cat ${SRCS}x", "cat a > $SRCS"])
+def test_blanks_in_values_beside_other_text(script, value):
+    assert plain_command(script, {"SRCS": value}, {"a", "b", "a b"}) is None
+
+
+@pytest.mark.parametrize("name", ["BASH_FUNC_cat%%", "BASHOPTS", "SHELLOPTS", "PWD", "IFS", "PPID", "OPTIND", "SHLVL"])
+def test_variables_that_shells_read_or_set(name):
     assert plain_command("cat a", {name: "noglob"}, OUTPUTS) is None
+
+
+@pytest.mark.parametrize(
+    "script", ["cat '$''{BLDR_ROOT}'", "cat '${BLDR_ROOT}/x'", "cat ${BLDR_ROOT}", "cat $BLDR_ROOT"]
+)
+def test_the_token_for_the_tree_is_left_to_the_shell(script):
+    """It is replaced in the script, before a shell sees it."""
+    assert plain_command(script, ENV, OUTPUTS) is None
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +90,7 @@ def shells(tmp_path_factory):
     return found
 
 
-def run(shell, script):
+def run(shell, script, env):
     """The words that `show` is given, and what went to the output."""
     program, directory = shell
     output = directory / "out/o.txt"
@@ -84,7 +98,7 @@ def run(shell, script):
     argv0 = "sh" if os.path.basename(program[0]) != "busybox" else program[0]
     ran = subprocess.run(
         [argv0, *program[1:], "-euc", script, "name"], executable=program[0], cwd=directory, check=True,
-        env={**ENV, "PATH": str(directory)}, stdin=subprocess.DEVNULL, capture_output=True,
+        env={**env, "PATH": str(directory)}, stdin=subprocess.DEVNULL, capture_output=True,
     )  # fmt: skip
     words = (output.read_bytes() if output.exists() else ran.stdout).decode().split("\0")[:-1]
     return tuple(words), "out/o.txt" if output.exists() else ""
@@ -98,15 +112,17 @@ PIECES = (
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.sampled_from(PIECES), max_size=9))
-@example(["a", " ", ">", "$OUT"])
-@example(["a", "1", ">", "$OUT"])
-@example(["$DEPS", "a", "$DEPS"])
-def test_shells_agree(shells, pieces):
+@given(st.lists(st.sampled_from(PIECES), max_size=9), st.text("ab/. -=%@", max_size=6))
+@example(["a", " ", ">", "$OUT"], "a")
+@example(["a", "1", ">", "$OUT"], "a")
+@example(["$DEPS", "a", "$DEPS"], "a")
+@example(["a", "$SRCS", "b"], " a")
+@example(["$SRCS", "$DEPS"], "")
+def test_shells_agree(shells, pieces, value):
     assert shells, "there is no shell at all"
-    script = "show " + "".join(pieces)
-    plain = plain_command(script, ENV, OUTPUTS)
+    script, env = "show " + "".join(pieces), {**ENV, "SRCS": value}
+    plain = plain_command(script, env, OUTPUTS)
     if plain is not None:
         for shell in shells:
-            words, stdout = run(shell, script)
+            words, stdout = run(shell, script, env)
             assert (words, stdout) == (plain.argv[1:], plain.stdout), (shell[0], script)

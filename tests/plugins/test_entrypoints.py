@@ -111,6 +111,11 @@ def test_directories_that_are_not_there(monkeypatch):
     assert sorted(entry_points("bldr")) == by_the_library("bldr")
 
 
+def test_what_is_no_text(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])
+    assert sorted(entry_points("bldr")) == by_the_library("bldr")
+
+
 def test_what_describes_its_distributions_in_another_way(monkeypatch):
     class Described(metadata.Distribution):
         def read_text(self, filename):

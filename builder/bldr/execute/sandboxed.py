@@ -44,9 +44,6 @@ _SHORT_S = 0.1
 _LATELY = 8
 """So many actions are what is meant by lately."""
 
-_PLACE = (("PWD", TREE_PATH),)
-"""What a shell would tell its command, which may be started without one."""
-
 _INTERRUPTED = ("interrupted", "interrupted", "")
 """Status, message and hint of what the user ended."""
 
@@ -237,7 +234,7 @@ class Sandboxed:
         tools = stage.tools if work.tools else ""
         return Launch(
             launch_id=self._next,
-            spec=self._specs.spec(work.node, sysroot, tools, resources, _PLACE if instead else ()),
+            spec=self._specs.spec(work.node, sysroot, tools, resources, instead.env if instead else ()),
             argv=instead.argv if instead else work.node.action.argv,
             into=instead.stdout if instead else "",
             cwd=TREE_PATH,

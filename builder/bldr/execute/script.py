@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from bldr.api.actions import TREE_ROOT
 from bldr.graph.actions import ActionNode
 
 _SHELL = ("sh", "-euc")
@@ -28,18 +29,23 @@ _PIECE = re.compile(
 _VARIABLES = frozenset(("SRCS", "OUTS", "OUT", "DEPS", "TOOLS"))
 """Those that are replaced here; a shell gives some others values of its own."""
 
-_OF_BASH = ("BASH", "SHELLOPTS")
-"""Variables that begin so give functions and options to a shell that is bash."""
+_GIVEN_TO_SHELLS = frozenset((
+    "_", "ENV", "EUID", "IFS", "LINENO", "MAILCHECK", "OLDPWD", "OPTARG", "OPTIND", "PPID", "PS1", "PS2", "PS4", "PWD",
+    "RANDOM", "SECONDS", "SHELLOPTS", "SHLVL", "UID", "ZDOTDIR",
+))  # fmt: skip
+"""Variables that a shell reads, or sets to values of its own; and all that begin as bash's do."""
 
-_EXPANDED_OR_SPLIT_AT = re.compile(r"[\t\n*?\[\\\0]")
+_HARMLESS = re.compile(r"[A-Za-z0-9_./,:=@%+ -]*")
+"""A value that no shell makes anything of but fields, at its blanks."""
+
 _PROGRAM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 # Reserved words, and what one shell or another does itself: POSIX, dash, bash, BusyBox, ksh, mksh, yash, zsh.
 _OF_SHELLS = frozenset((
     "alias", "array", "autoload", "bg", "bind", "bindkey", "break", "builtin", "bye", "caller", "case", "cd", "chdir",
     "command", "compgen", "complete", "compopt", "continue", "coproc", "declare", "dirs", "disable", "disown", "do",
     "done", "echo", "elif", "else", "emulate", "enable", "esac", "eval", "exec", "exit", "export", "false", "fc", "fg",
-    "fi", "float", "for", "foreach", "function", "functions", "getopts", "global", "hash", "hist", "history", "if",
-    "in", "integer", "jobs", "kill", "let", "limit", "local", "log", "logout", "mapfile", "namespace", "nameref",
+    "fi", "float", "for", "foreach", "function", "functions", "getopts", "global", "hash", "help", "hist", "history",
+    "if", "in", "integer", "jobs", "kill", "let", "limit", "local", "log", "logout", "mapfile", "namespace", "nameref",
     "noglob", "popd", "print", "printf", "pushd", "pwd", "r", "read", "readarray", "readonly", "rehash", "rename",
     "repeat", "return", "sched", "select", "set", "setopt", "shift", "shopt", "sleep", "source", "stop", "suspend",
     "test", "then", "time", "times", "trap", "true", "type", "typeset", "ulimit", "umask", "unalias", "unfunction",
@@ -52,34 +58,45 @@ _INTO: _Word = ()
 
 
 class PlainCommand(NamedTuple):
-    """What a shell would execute. `stdout` is the file that it would open first, "" for none."""
+    """What is executed instead of an action's own command. `stdout` is the file that a shell would open first, "" for
+    none, `env` what it would add to the environment."""
 
     argv: tuple[str, ...]
     stdout: str = ""
+    env: tuple[tuple[str, str], ...] = ()
 
 
 def without_shell(node: ActionNode) -> PlainCommand | None:
     """What an action does if that is a script which needs no shell, None for others."""
-    argv, env = node.action.argv, dict(node.env)
-    if len(argv) != 4 or argv[:2] != _SHELL or "PWD" in env:
-        return None
-    if any(tool.path.endswith("/sh") for tool in node.action.tools):  # who knows what it is
+    argv = node.action.argv
+    if len(argv) != 4 or argv[:2] != _SHELL:
         return None
     outputs = {output.path for output in node.action.outputs if not output.is_directory}
-    return plain_command(argv[2], env, outputs)
+    found = plain_command(argv[2], dict(node.env), outputs)
+    if found is None or not _is_of_toolchain(found.argv[0], node):
+        return None
+    return found._replace(env=(("PWD", TREE_ROOT),))
+
+
+def _is_of_toolchain(name: str, node: ActionNode) -> bool:
+    """Whether a program was found on this machine. What somebody made may be a script without `#!`, for a shell."""
+    tools = {tool.path.rpartition("/")[2] for tool in node.action.tools}
+    if name in tools or _SHELL[0] in tools:
+        return False
+    return any(name in toolchain.executables and not toolchain.trees for toolchain in node.toolchains)
 
 
 def plain_command(script: str, env: Mapping[str, str], outputs: Collection[str]) -> PlainCommand | None:
     """What `script` comes to, or None where that is left to the shell. `outputs` are files that it may write to."""
     words = _words(script.strip(" \t\n"))
-    if words is None or any(name.startswith(_OF_BASH) for name in env):
+    if words is None or any(name in _GIVEN_TO_SHELLS or name.startswith("BASH") for name in env):
         return None
     stdout = ""
     if len(words) > 2 and words[-2] == _INTO:
-        target = _fields(words[-1], env)
-        if target is None or len(target) != 1 or target[0] not in outputs:
+        target = _joined(words[-1], env)
+        if target is None or target not in outputs:
             return None
-        stdout, words = target[0], words[:-2]
+        stdout, words = target, words[:-2]
     argv: list[str] = []
     for word in words:
         fields = _fields(word, env)
@@ -87,6 +104,8 @@ def plain_command(script: str, env: Mapping[str, str], outputs: Collection[str])
             return None
         argv += fields
     if not argv or not _PROGRAM.fullmatch(argv[0]) or argv[0] in _OF_SHELLS:
+        return None
+    if any(TREE_ROOT in word for word in argv):  # which is replaced in the script, and perhaps was no word of it
         return None
     return PlainCommand(tuple(argv), stdout)
 
@@ -116,24 +135,31 @@ def _words(script: str) -> tuple[_Word, ...] | None:
 
 def _fields(word: _Word, env: Mapping[str, str]) -> list[str] | None:
     """What a word comes to: several fields, or none, where it is a variable alone and not quoted; None for unknown."""
+    if len(word) == 1 and word[0][0] in ("name", "braced"):
+        value = _value(*word[0], env)
+        return None if value is None else [field for field in value.split(" ") if field]
+    text = _joined(word, env)
+    return None if text is None else [text]
+
+
+def _joined(word: _Word, env: Mapping[str, str]) -> str | None:
+    """The one field that a word comes to; None where there are several, or none, or unknown ones."""
     if word == _INTO:
         return None
     parts: list[str] = []
     for kind, text in word:
-        if kind in ("plain", "literal", "quoted"):
-            parts.append(text)
-            continue
-        value = env.get(text) if text in _VARIABLES else None
-        if value is None:
+        value = _value(kind, text, env)
+        if value is None or (kind in ("name", "braced") and (not value or " " in value)):
             return None
-        if not kind.startswith("quoted"):
-            if _EXPANDED_OR_SPLIT_AT.search(value):
-                return None
-            fields = [field for field in value.split(" ") if field]
-            if len(word) == 1:
-                return fields
-            if len(fields) != 1:
-                return None
-            value = fields[0]
         parts.append(value)
-    return ["".join(parts)]
+    return "".join(parts)
+
+
+def _value(kind: str, text: str, env: Mapping[str, str]) -> str | None:
+    """What a piece of a word stands for; None where that is for a shell to find out."""
+    if kind in ("plain", "literal", "quoted"):
+        return text
+    value = env.get(text) if text in _VARIABLES else None
+    if value is None or (kind in ("name", "braced") and not _HARMLESS.fullmatch(value)):
+        return None
+    return value

@@ -31,7 +31,7 @@ def remaining_path_s(
 
 def guesses_s(nodes: Sequence[ActionNode], size_bytes: Callable[[str], int]) -> dict[int, float]:
     """How long actions may take that never ran, by index: longest those that have much to read which no other reads."""
-    sources = {node.index: [each.path for each in node.action.inputs if each.owner is None] for node in nodes}
+    sources = {node.index: [each.path for each in node.action.inputs if each.is_source] for node in nodes}
     readers = Counter(path for paths in sources.values() for path in paths)
     share_bytes = {path: size_bytes(path) / count for path, count in readers.items()}
     return {

@@ -19,18 +19,17 @@ LEAF = "launcher"
 """The group of v2, in a tree's top one, that the launcher is in."""
 
 
-def enter_leaf(description: Description, pid: int = 0) -> None:
-    """Put the caller, a launcher, or another process where it may make processes in groups of v2; before it forks.
-
-    The kernel takes some milliseconds for it.
-    """
+def enter_leaf(description: Description) -> None:
+    """Put the caller, a launcher, where it may make processes in groups of v2; before it forks. The kernel takes some
+    milliseconds for it."""
     _, unified, *_ = description
     if unified:
-        files.write(f"{unified}/{LEAF}/cgroup.procs", pid)
+        files.write(f"{unified}/{LEAF}/cgroup.procs", 0)
 
 
 class CellGroup:
-    """Groups of v1 that the calling process, a cell, lives in, and one of v2 for every launch; either may be missing.
+    """Groups of v1 that the calling process, a cell, lives in, and one of v2 for launches, see `UnifiedGroup`; either
+    may be missing.
 
     A cell is single-threaded and runs one launch at a time; two cells of a tree have different numbers.
     """
@@ -42,7 +41,7 @@ class CellGroup:
         self._legacy = LegacyGroup(dict(legacy), disks, name) if legacy else None
 
     def prepare(self, limits: dict[str, int | float], *, attendants: int = 1) -> int:
-        """Make ready for one launch: the descriptor for CLONE_INTO_CGROUP, or -1. It stays open until `finish`.
+        """Make ready for one launch: the descriptor for CLONE_INTO_CGROUP, or -1. It stays open at least until `leave`.
 
         A limit that is missing in `limits` is lifted. `attendants` of ours live among the launch's processes (its
         pid 1) and are not counted.
@@ -87,12 +86,12 @@ class CellGroup:
         return {name: count for name, count in met.items() if count > 0}
 
     def leave(self) -> None:
-        """Be done with the launch's group; `measure` and ask for `hits` before. `finish` removes it."""
+        """Be done with the launch's group; `measure` and ask for `hits` before. `clear` removes one of no use."""
         if self._unified:
             self._unified.leave()
 
     def finish(self) -> None:
-        """Let the launch's group go, when all its processes are dead. `measure` and ask for `hits` before."""
+        """`leave` and `clear`, when all processes of the launch are dead. `measure` and ask for `hits` before."""
         if self._unified:
             self._unified.leave()
             self._unified.discard()

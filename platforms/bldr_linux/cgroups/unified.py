@@ -1,4 +1,4 @@
-"""A group of cgroup v2 for every launch: born with its limits, born into by clone3, removed with what it counted.
+"""A group of cgroup v2 for a launch: born with its limits, born into by clone3, removed with what it counted.
 
 On a hybrid machine the group has no controllers, and still kills and counts CPU time. Such a one serves the next launch
 too, until it has killed: children that are born into a group after its `cgroup.kill` die at once (seen on Linux 6.18).
@@ -18,7 +18,7 @@ _PAUSE_S = 0.002
 
 
 class UnifiedGroup:
-    """Owns the directory of the launch that is running, below the tree's top group."""
+    """Owns the directory of the launch that is running, and of the next one's where it serves again."""
 
     def __init__(self, top: str, controllers: tuple[str, ...], disks: tuple[str, ...], name: str) -> None:
         self._top = top
@@ -32,16 +32,16 @@ class UnifiedGroup:
         self._counters = files.Counters("")
         self._attendants = 0
         self._has_killed = False
-        self._cpu_before_s = 0.0
+        self._cpu_before_us = 0
 
     def prepare(self, limits: dict[str, int | float], attendants: int) -> int:
         """Make the next launch's group; the descriptor for CLONE_INTO_CGROUP, which stays this object's."""
         self.leave()
         if self._path:
-            self._cpu_before_s = self._cpu_s() or 0.0
+            self._cpu_before_us = self._cpu_us() or 0
             return self._fd
         self._has_killed = False
-        self._cpu_before_s = 0.0
+        self._cpu_before_us = 0
         self._launches += 1
         path = f"{self._top}/{self._name}-{self._launches}"
         os.mkdir(path, 0o755)
@@ -97,8 +97,8 @@ class UnifiedGroup:
         if not self._path:
             return used
         counters = self._counters
-        if (cpu_s := self._cpu_s()) is not None:
-            used["cpu_s"] = cpu_s - self._cpu_before_s
+        if (cpu_us := self._cpu_us()) is not None:
+            used["cpu_s"] = (cpu_us - self._cpu_before_us) / 1e6
         if "memory" in self._controllers:
             _put(used, "memory_bytes", counters.number("memory.current"))
             _put(used, "memory_peak_bytes", counters.number("memory.peak"))
@@ -109,9 +109,9 @@ class UnifiedGroup:
             used["read_bytes"], used["written_bytes"] = io_bytes(text)
         return used
 
-    def _cpu_s(self) -> float | None:
+    def _cpu_us(self) -> int | None:
         text = self._counters.text("cpu.stat")
-        return None if text is None else files.number_after(text, "usage_usec") / 1e6
+        return None if text is None else files.number_after(text, "usage_usec")
 
     def oom_kills(self) -> int:
         """How many processes of the launch were killed for want of memory."""

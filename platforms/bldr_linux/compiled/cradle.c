@@ -308,14 +308,14 @@ static void understand(struct launch *launch, struct command *command) {
     launch->verdict = NO_VERDICT;
 }
 
-static int complain(const struct launch *launch, const char *reason, int exit_code) {
-    dprintf(STDERR_FILENO, "bldr: %s: %s\n", launch->name, reason);
+static int complain(const char *name, const char *reason, int exit_code) {
+    dprintf(STDERR_FILENO, "bldr: %s: %s\n", name, reason);
     return exit_code;
 }
 
-static const char *reason_of(int error) {
+static const char *reason_of(const char *before, int error) {
     static char reason[256];
-    snprintf(reason, sizeof reason, "%s", strerror(error));
+    snprintf(reason, sizeof reason, "%s%s", before, strerror(error));
     for (char *letter = reason; *letter; letter++)
         *letter = (char)tolower((unsigned char)*letter);
     return reason;
@@ -324,10 +324,8 @@ static const char *reason_of(int error) {
 /* What `>` of a shell does. */
 static int redirect(const struct launch *launch) {
     int fd = open(launch->into, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        dprintf(STDERR_FILENO, "bldr: %s: cannot be written: %s\n", launch->into, reason_of(errno));
-        return NOT_WRITABLE;
-    }
+    if (fd < 0)
+        return complain(launch->into, reason_of("cannot be written: ", errno), NOT_WRITABLE);
     dup2(fd, STDOUT_FILENO);
     close(fd);
     return 0;
@@ -336,9 +334,9 @@ static int redirect(const struct launch *launch) {
 static int cannot_start(const struct launch *launch, const char *path, int error) {
     struct stat found;
     if (error == ENOENT)
-        return complain(launch, lstat(path, &found) == 0 ? "its interpreter or loader is not in the sandbox" : "no such file",
+        return complain(launch->name, lstat(path, &found) == 0 ? "its interpreter or loader is not in the sandbox" : "no such file",
                         NOT_FOUND);
-    return complain(launch, reason_of(error), NOT_EXECUTABLE);
+    return complain(launch->name, reason_of("", error), NOT_EXECUTABLE);
 }
 
 /* The first executable file of the candidates; else the first file, so that the right error is reported. */
@@ -549,7 +547,7 @@ static int do_command(struct launch *launch) {
         return error << 8;
     const char *path = choose(launch);
     if (!path)
-        return complain(launch, launch->not_found, NOT_FOUND) << 8;
+        return complain(launch->name, launch->not_found, NOT_FOUND) << 8;
     pid_t pid = start(launch, path, &error);
     if (error)
         return cannot_start(launch, path, error) << 8;

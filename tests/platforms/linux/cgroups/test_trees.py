@@ -21,16 +21,12 @@ import os, sys, time
 from bldr_linux.cgroups.group import CellGroup, enter_leaf
 from bldr_linux.cgroups.tree import open_tree
 tree = open_tree()
-ready, go = os.pipe()
-pid = os.fork()
-if pid == 0:
-    os.read(ready, 1)
+if os.fork() == 0:
+    enter_leaf(tree.description)
     group = CellGroup(tree.description, 1)
     group.prepare({})
     os.write(3, repr((tree.description, os.getpid())).encode() + b"\\n")
     time.sleep(1000)
-enter_leaf(tree.description, pid)
-os.write(go, b"x")
 time.sleep(1000)
 """
 
@@ -206,9 +202,7 @@ def test_a_launcher_that_cannot_enter_its_group_is_an_error(make_tree, tmp_path)
         pytest.skip("nobody enters a group without cgroup v2")
     tree._unified = str(tmp_path)
     host = probe.host(str(tmp_path), None, map_caller=False, limits_processes=True, groups=tree.levels)
-    with pytest.raises(
-        IsolationError, match=f'cannot enter the control group "{tmp_path}/launcher/cgroup.procs": no such'
-    ):
+    with pytest.raises(IsolationError, match=f'cannot enter the control group "{tmp_path}/launcher": no such'):
         LinuxLauncher(host, None, tree)
 
 

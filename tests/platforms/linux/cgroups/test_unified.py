@@ -81,7 +81,8 @@ def test_cpu_time_is_that_of_one_launch(top, launch_all):
     def body(cell):
         return [cell.run(payload).used["cpu_s"] for payload in (spin, lambda: None, spin)]
 
-    first, between, last = launch_all(body)
+    times_s = first, between, last = launch_all(body)
+    assert all(time_s == round(time_s, 6) for time_s in times_s)
     assert first >= 0.3
     assert between < 0.2
     assert last >= 0.3
