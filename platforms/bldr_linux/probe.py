@@ -1,6 +1,7 @@
 """Tries what the Linux sandbox can give on this machine, by setting one up; each shortfall with its remedy."""
 
 import os
+import select
 
 from bldr.api import GUARANTEES, LIMITS, Isolation, IsolationError, Level, Probe, SandboxSpec, SetupFailure, Shortfall
 from bldr_linux import causes
@@ -63,6 +64,11 @@ class Trial:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the answer is there."""
+        return self._launcher is None or bool(select.select([self._launcher], [], [], 0)[0])
 
     def answer(self) -> tuple[Probe, bool]:
         """What the sandbox gives here, and whether processes can be limited without a control group."""

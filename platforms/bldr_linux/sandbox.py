@@ -48,6 +48,11 @@ class LinuxSandbox:
                 self._trial = probe.Trial(self.name)
             self._process = self._process or start()
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether a probe would not have to wait."""
+        return self._probed is not None or (self._trial is not None and self._trial.is_over)
+
     def dismiss(self) -> None:
         """What was prepared is not needed any more."""
         if self._trial is not None:

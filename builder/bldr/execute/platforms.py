@@ -1,5 +1,6 @@
 """The platforms of one build: which sandbox an action gets, what it must reach, and launchers that are opened once."""
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -114,6 +115,20 @@ class Platforms:
         for sandbox in self._sandboxes:
             if sandbox.name == self.name and _prepares(sandbox):
                 sandbox.prepare()  # type: ignore[attr-defined]
+
+    def open_early(self, node: ActionNode) -> None:
+        """Open the launcher that an action like `node` needs, if what was prepared for it is there: it gets ready while
+        the caller does other things. Where that cannot be, it is opened as ever when the action starts."""
+        prepared = next((sandbox for sandbox in self._sandboxes if sandbox.name == self.name), None)
+        if not getattr(prepared, "is_prepared", False):
+            return
+        mode = self._mode_of(node)
+        with contextlib.suppress(IsolationError):
+            sandbox, probe = self._select(mode)
+            if (
+                sandbox is prepared and not decide(probe, mode).shortfalls
+            ):  # which are told of when there is something to run
+                self._launchers[sandbox.name] = sandbox.open(self._root)
 
     def probes(self) -> list[Probe]:
         """What every platform can give here, the strongest first."""
