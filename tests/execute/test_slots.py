@@ -7,7 +7,7 @@ import pytest
 from bldr.api import Action, Artifact, Label, Usage
 from bldr.execute.result import ActionResult
 from bldr.execute.runners import Limited, Outcome, Work
-from bldr.execute.slots import Demand, Slots, demand_of, noteworthy
+from bldr.execute.slots import SMALL, Demand, Slots, demand_of, noteworthy
 from bldr.graph.actions import ActionNode, Permissions
 
 GIB = 1 << 30
@@ -199,19 +199,31 @@ def waiting(inner):
     return [work.node.index for work, _ in inner.waiting]
 
 
-def test_one_more_than_there_are_slots_is_handed_over(queued):
+def test_two_more_than_there_are_slots_are_handed_over(queued):
     limited, inner = queued(*[None] * 5, hands_over=True)
-    assert (sorted(inner.running), waiting(inner)) == ([0, 1], [2])
+    assert (sorted(inner.running), waiting(inner)) == ([0, 1], [2, 3])
     limited.fill()
-    assert waiting(inner) == [2]
+    assert waiting(inner) == [2, 3]
     inner.end(1)
     limited.fill()
-    assert (sorted(inner.running), waiting(inner)) == ([0, 2], [3])
+    assert (len(inner.running), sorted([*inner.running, *waiting(inner)])) == (2, [0, 2, 3, 4])
     while inner.running:
         inner.end(min(inner.running))
         limited.fill()
     assert sorted(inner.order) == list(range(5))
     assert limited.running == 0
+
+
+@pytest.mark.parametrize(("slots", "most"), [(1, 1), (2, 2), (3, 2), (64, 2)])
+def test_how_many_may_wait(slots, most):
+    taken = Slots(slots, GIB)
+    for _ in range(slots):
+        assert not taken.fits_next(SMALL)
+        taken.take(SMALL)
+    for _ in range(most):
+        assert taken.fits_next(SMALL)
+        taken.take(SMALL)
+    assert not taken.fits_next(SMALL)
 
 
 @pytest.mark.parametrize("need", [(2.0, 0), (0.0, GIB)])

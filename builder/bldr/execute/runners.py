@@ -307,11 +307,11 @@ class Limited:
             self._fill_ahead()
 
     def _fill_ahead(self) -> None:
-        if not self._queue or self._stopped:
-            return
-        _, index, work, done = self._queue[0]
-        demand = self._demand(work)
-        if self._slots.fits_next(demand) and self._inner.can_run_next(work):
+        while self._queue and not self._stopped:
+            _, index, work, done = self._queue[0]
+            demand = self._demand(work)
+            if not (self._slots.fits_next(demand) and self._inner.can_run_next(work)):
+                return
             heapq.heappop(self._queue)
             self._take(index, demand)
             self._inner.run_next(work, partial(self._finish, done=done))

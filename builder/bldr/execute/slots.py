@@ -12,6 +12,8 @@ from bldr.graph.actions import ActionNode
 MEMORY_WORTH_NOTING_BYTES = 64 << 20
 CPUS_WORTH_NOTING = 1.5
 CPU_TIME_WORTH_NOTING_S = 0.5
+_WAITING = 2
+"""So many actions are handed over at most before there is a slot for them: two slots may become free at once."""
 
 
 class Demand(NamedTuple):
@@ -72,8 +74,9 @@ class Slots:
         )
 
     def fits_next(self, demand: Demand) -> bool:
-        """Whether an action may wait with its launcher for whatever ends first: all are small, and no other waits."""
-        return demand == SMALL and not self._large and self._taken == self.number
+        """Whether an action may wait with its launcher for whatever ends first: all are small, and few others wait."""
+        waiting = self._taken - self.number
+        return demand == SMALL and not self._large and 0 <= waiting < min(_WAITING, self.number)
 
     def take(self, demand: Demand) -> None:
         self.running += 1
