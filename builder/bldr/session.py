@@ -260,8 +260,7 @@ class Session:
                 self.events.emit(TargetAnalyzed(label=str(label), actions=analyzed.actions))
         tests = sum(map(len, plan.tests.values()))
         self.events.emit(AnalysisFinished(targets=len(plan.labels), actions=len(plan.nodes), tests=tests))
-        if plan.nodes:
-            self.platforms.open_early(plan.nodes[0])
+        self.platforms.open_early(plan.nodes)
         building = Building(
             plan,
             self.workspace,

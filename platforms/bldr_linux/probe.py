@@ -68,7 +68,11 @@ class Trial:
     @property
     def is_over(self) -> bool:
         """Whether the answer is there."""
-        return self._launcher is None or bool(select.select([self._launcher], [], [], 0)[0])
+        if self._launcher is None:
+            return True
+        poll = select.poll()
+        poll.register(self._launcher, select.POLLIN)
+        return bool(poll.poll(0))
 
     def answer(self) -> tuple[Probe, bool]:
         """What the sandbox gives here, and whether processes can be limited without a control group."""

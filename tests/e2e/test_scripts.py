@@ -153,6 +153,17 @@ def test_programs_that_only_a_shell_runs(project):
     assert it.out("sorted.txt").read_text() == "a\nb\n"
 
 
+def test_a_path_of_ones_own(project):
+    """What stands in it may be a script without `#!`."""
+    own = 'data = ["bin/cat"]\n    env = { PATH = "bin:/toolchain/shell/bin" }'
+    files = {"Builderfile": command("made", "cat $SRCS > $OUT", own), "words.txt": "", "bin/cat": "echo own\n"}
+    it = project(files)
+    (it.root / "bin/cat").chmod(0o755)
+    ran = it.build("//...")
+    assert ran.exit_code == 0, ran
+    assert it.out("made.txt").read_text() == "own\n"
+
+
 def test_a_variable_that_shells_set(project):
     """Whoever sets one gets what a shell makes of it; in `bldr shell`, too."""
     it = project({"Builderfile": command("made", "printenv PWD > $OUT", 'env = { PWD = "/x" }'), "words.txt": ""})

@@ -1,5 +1,6 @@
 """Limits that somebody set on purpose: whoever cannot enforce one says so, or does nothing where all is required."""
 
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ from bldr.api import GUARANTEES, LIMITS, HermeticSettings, IsolationError, Level
 from bldr.execute.limits import KINDS
 from bldr.execute.permissions import merge_permissions
 from bldr.execute.platforms import Platforms
+from bldr.graph.actions import Permissions
 from bldr.report.stream import EventStream
 from bldr.store.store import open_store
 
@@ -90,3 +92,63 @@ def test_what_can_be_enforced_is_no_matter(choose, mode):
 @pytest.mark.parametrize("mode", ["require", "best"])
 def test_default_limits_are_not_demanded(choose, mode):
     assert choose(Box(), mode)[:2] == ([], [])
+
+
+class Prepared(Box):
+    """A platform that can open a launcher early; `opened` are the ways in which it was asked to."""
+
+    is_prepared = True
+
+    def __init__(self, *limits):
+        super().__init__(*limits)
+        self.opened = []
+
+    def open(self, root, **how):
+        self.opened.append(how)
+        return super().open(root)
+
+
+@pytest.fixture
+def early(tmp_path):
+    """A function that has a platform opened early for nodes that are sandboxed or not, and then chosen for one."""
+
+    def make(box, *sandboxed, mode="best"):
+        nodes = [SimpleNamespace(permissions=Permissions(sandboxed=each), label="//:it") for each in sandboxed]
+        heard = Heard()
+        with open_store(str(tmp_path / "cache")) as store:
+            platforms = Platforms([box], mode, str(tmp_path), store.memo)
+            platforms.open_early(nodes)
+            opened = list(box.opened)
+            platforms.on_open(lambda _: None, EventStream([heard]))
+            with suppress(IsolationError):
+                platforms.choose(nodes[-1])
+            return opened, box.opened, [event.message for event in heard.events]
+
+    return make
+
+
+def test_what_is_prepared_is_opened_early_and_once(early):
+    assert early(Prepared(*LIMITS), True) == ([{"waits": False}], [{"waits": False}], [])
+    assert early(Prepared(*LIMITS), False, True)[0] == [{"waits": False}]
+
+
+def test_what_is_not_prepared_is_opened_for_an_action(early):
+    box = Prepared(*LIMITS)
+    box.is_prepared = False
+    assert early(box, True)[:2] == ([], [{}])
+
+
+def test_nothing_is_opened_early_for_actions_without_a_sandbox_or_for_none(early):
+    assert early(Prepared(*LIMITS), False)[0] == []
+
+
+def test_what_cannot_be_opened_early_is_no_error(early):
+    class Refusing(Prepared):
+        def open(self, root, **how):
+            super().open(root, **how)
+            raise OSError("no room")
+
+    box = Refusing(*LIMITS)
+    with pytest.raises(OSError, match="no room"):
+        early(box, True)
+    assert box.opened == [{"waits": False}, {}]

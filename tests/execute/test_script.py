@@ -8,8 +8,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bldr.execute.script import PlainCommand, plain_command
+from bldr.api import TREE_ROOT, Action, Artifact, Label, Toolchain
+from bldr.execute.script import PlainCommand, plain_command, without_shell
+from bldr.graph.actions import ActionNode, Permissions
 
+LABEL = Label("", "", "a")
+
+
+def toolchain(name, trees=None, **executables):
+    return Toolchain(name=name, executables=executables, identity="x", trees=tuple((trees or {}).items()))
+
+
+SHELLS = toolchain("shell", sh="/usr/bin/dash", cat="/usr/bin/cat")
 ENV = {"SRCS": "a/b.txt c.txt", "DEPS": "", "OUT": "out/o.txt", "OUTS": "out/o.txt", "TOOLS": "/tools/t", "HOME": "/h"}
 OUTPUTS = {"out/o.txt"}
 SHOW = "#!/bin/sh\nfor word; do printf '%s\\0' \"$word\"; done\n"
@@ -73,6 +83,45 @@ def test_variables_that_shells_read_or_set(name):
 def test_the_token_for_the_tree_is_left_to_the_shell(script):
     """It is replaced in the script, before a shell sees it."""
     assert plain_command(script, ENV, OUTPUTS) is None
+
+
+def action_node(script, *, toolchains=(SHELLS,), path="/tools/bin:/toolchain/shell/bin", tools=()):
+    outputs = (Artifact("out/o.txt", LABEL), Artifact("out/d", LABEL, is_directory=True))
+    action = Action(
+        argv=("sh", "-euc", script, "a"), inputs=(), outputs=outputs, mnemonic="Command",
+        tools=tuple(Artifact(tool, LABEL) for tool in tools),
+    )  # fmt: skip
+    env = (("OUT", "out/o.txt"), ("PATH", path))
+    return ActionNode(
+        index=0, label=LABEL, action=action, handler="", toolchains=toolchains, env=env, permissions=Permissions(),
+        deps=(),
+    )  # fmt: skip
+
+
+def test_what_an_action_does_instead():
+    found = without_shell(action_node("cat a > $OUT"))
+    assert found == PlainCommand(("cat", "a"), "out/o.txt", (("PWD", TREE_ROOT),))
+    assert without_shell(action_node("cat a > out/d")) is None
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"toolchains": ()},
+        {"toolchains": (toolchain("python", python3="/usr/bin/python3"), toolchain("more", sh="/usr/bin/dash"))},
+        {"toolchains": (toolchain("own", {"/toolchain/own/tree": "/x"}, cat="/toolchain/own/tree/cat"), SHELLS)},
+        {"toolchains": (toolchain("own", {"/toolchain/own/tree": "/x"}, sh="/toolchain/own/tree/sh"), SHELLS)},
+        {"toolchains": (toolchain("shell", sh="/usr/bin/busybox", cat="/usr/bin/cat"),)},
+        {"tools": ("bin/cat",)},
+        {"tools": ("bin/sh",)},
+        {"path": "bin:/toolchain/shell/bin"},
+        {"path": "/usr/bin"},
+        {"path": ""},
+    ],
+)
+def test_programs_that_may_be_for_a_shell(how):
+    """Who knows what they are, or which of several it would be."""
+    assert without_shell(action_node("cat a > $OUT", **how)) is None
 
 
 @pytest.fixture(scope="module")

@@ -265,6 +265,21 @@ def test_who_waits_for_slots_is_plenty_and_less_urgent_than_a_longer_path(queued
     assert not limited.is_urgent(8.0)
 
 
+def test_after_one_that_failed_at_once_nothing_else_is_handed_over(queued):
+    """Whoever hears of it may stop."""
+    limited, inner = queued(*[None] * 8)
+    inner.hands_over = True
+    tried = []
+
+    def fail(work, done):
+        tried.append(work)
+        done(work, Outcome(ActionResult(status="setup", exit_code=1), cached=False))
+
+    inner.run_next = fail
+    limited.fill()
+    assert len(tried) == 1
+
+
 def test_what_fails_while_it_is_handed_over_gives_its_place_back(queued):
     """Where it cannot even be staged."""
     limited, inner = queued(None, None, None, None)

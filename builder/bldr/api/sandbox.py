@@ -261,7 +261,8 @@ class Sandbox(Protocol):
     A platform may have a third attribute, `promised`: an `Isolation`, the most that it gives on any machine. Then it is
     not even probed where another one has given as much. A fourth, `opens_stdout`, says that it knows `Launch.into`. And
     it may have two methods without arguments, `prepare` and `dismiss`: something is likely to be run soon, so that a
-    probe or a launcher can be begun; and it was the last. `is_prepared` then says whether the probe need not wait.
+    probe or a launcher can be begun; and it was the last. Its attribute `is_prepared` then says whether a probe would
+    not wait; its `open` takes `waits=False`, so that the first launch raises what is the matter with the launcher.
     """
 
     name: str

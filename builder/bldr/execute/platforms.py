@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bldr.api.errors import IsolationError, Problem
+from bldr.api.errors import BldrError, IsolationError, Problem
 from bldr.api.events import Warning as WarningEvent
 from bldr.api.sandbox import GUARANTEES, Isolation, Launcher, Level, Probe, Sandbox
 from bldr.api.spec import NetworkPolicy
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class Platforms:
     """Chooses between the sandbox of the build and, for actions that are to run without, the weakest there is.
 
-    Nothing is probed or opened before an action needs it: until then, what the last probe found is believed. That errs
-    on the strict side only, because a probe is kept only where it found everything: should the machine give less now,
-    then an action that must run finds it out, and a result that is served has reached it all.
+    Nothing is probed or opened before an action needs it, or is likely to: until then, what the last probe found is
+    believed. That errs on the strict side only, because a probe is kept only where it found everything: should the
+    machine give less now, then an action that must run finds it out, and a result that is served has reached it all.
     """
 
     def __init__(self, sandboxes: Sequence[Sandbox], mode: Mode, root: str, memo: Memo) -> None:
@@ -116,19 +116,18 @@ class Platforms:
             if sandbox.name == self.name and _prepares(sandbox):
                 sandbox.prepare()  # type: ignore[attr-defined]
 
-    def open_early(self, node: ActionNode) -> None:
-        """Open the launcher that an action like `node` needs, if what was prepared for it is there: it gets ready while
-        the caller does other things. Where that cannot be, it is opened as ever when the action starts."""
+    def open_early(self, nodes: Sequence[ActionNode]) -> None:
+        """Open the launcher that most of `nodes` need, if what was prepared for it is there, and do not wait for it: it
+        gets ready while the caller does other things. Where that cannot be, it is opened when an action starts."""
         prepared = next((sandbox for sandbox in self._sandboxes if sandbox.name == self.name), None)
-        if not getattr(prepared, "is_prepared", False):
+        first = next((node for node in nodes if node.permissions.sandboxed), None)
+        if first is None or not getattr(prepared, "is_prepared", False):
             return
-        mode = self._mode_of(node)
-        with contextlib.suppress(IsolationError):
+        mode = self._mode_of(first)
+        with contextlib.suppress(BldrError, OSError):
             sandbox, probe = self._select(mode)
-            if (
-                sandbox is prepared and not decide(probe, mode).shortfalls
-            ):  # which are told of when there is something to run
-                self._launchers[sandbox.name] = sandbox.open(self._root)
+            if sandbox is prepared and not decide(probe, mode).shortfalls:  # of which is told when something runs
+                self._launchers[sandbox.name] = sandbox.open(self._root, waits=False)  # type: ignore[call-arg]
 
     def probes(self) -> list[Probe]:
         """What every platform can give here, the strongest first."""

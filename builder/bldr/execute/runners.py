@@ -313,8 +313,11 @@ class Limited:
             if not (self._slots.fits_next(demand) and self._inner.can_run_next(work)):
                 return
             heapq.heappop(self._queue)
+            running = self._slots.running
             self._take(index, demand)
             self._inner.run_next(work, partial(self._finish, done=done))
+            if self._slots.running == running:  # it failed already, and whoever hears of that may stop
+                return
 
     def _demand(self, work: Work) -> Demand:
         return demand_of(work.node, self._needs.get(work.node.name) if self._needs else None)

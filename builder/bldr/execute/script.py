@@ -14,6 +14,8 @@ from bldr.api.actions import TREE_ROOT
 from bldr.graph.actions import ActionNode
 
 _SHELL = ("sh", "-euc")
+_DIRECTORIES_OF_PROGRAMS = ("/toolchain/", "/tools/")
+"""Where programs stand in a sandbox, of toolchains and of targets."""
 
 _PIECE = re.compile(
     r"""(?P<space>[ \t]+)
@@ -30,8 +32,9 @@ _VARIABLES = frozenset(("SRCS", "OUTS", "OUT", "DEPS", "TOOLS"))
 """Those that are replaced here; a shell gives some others values of its own."""
 
 _GIVEN_TO_SHELLS = frozenset((
-    "_", "ENV", "EUID", "IFS", "LINENO", "MAILCHECK", "OLDPWD", "OPTARG", "OPTIND", "PPID", "PS1", "PS2", "PS4", "PWD",
-    "RANDOM", "SECONDS", "SHELLOPTS", "SHLVL", "UID", "ZDOTDIR",
+    "_", "COMP_WORDBREAKS", "ENV", "EPOCHREALTIME", "EPOCHSECONDS", "EUID", "HISTCMD", "IFS", "LINENO", "MAILCHECK",
+    "OLDPWD", "OPTARG", "OPTERR", "OPTIND", "POSIXLY_CORRECT", "PPID", "PS1", "PS2", "PS4", "PWD", "RANDOM", "SECONDS",
+    "SHELLOPTS", "SHLVL", "SRANDOM", "UID", "ZDOTDIR",
 ))  # fmt: skip
 """Variables that a shell reads, or sets to values of its own; and all that begin as bash's do."""
 
@@ -79,11 +82,23 @@ def without_shell(node: ActionNode) -> PlainCommand | None:
 
 
 def _is_of_toolchain(name: str, node: ActionNode) -> bool:
-    """Whether a program was found on this machine. What somebody made may be a script without `#!`, for a shell."""
+    """Whether a program was found on this machine, and no shell is likely to do what it does itself, as BusyBox may.
+
+    What somebody made may be a script without `#!`, for a shell; and so may be what stands in a PATH of their own.
+    """
     tools = {tool.path.rpartition("/")[2] for tool in node.action.tools}
     if name in tools or _SHELL[0] in tools:
         return False
-    return any(name in toolchain.executables and not toolchain.trees for toolchain in node.toolchains)
+    path = next((value for variable, value in node.env if variable == "PATH"), "")
+    if not all(directory.startswith(_DIRECTORIES_OF_PROGRAMS) for directory in path.split(":")):
+        return False
+    programs, shells = (
+        next((toolchain for toolchain in node.toolchains if program in toolchain.executables), None)
+        for program in (name, _SHELL[0])
+    )
+    if programs is None or programs.trees or shells is None or shells.trees:
+        return False
+    return "busybox" not in shells.executables[_SHELL[0]]
 
 
 def plain_command(script: str, env: Mapping[str, str], outputs: Collection[str]) -> PlainCommand | None:

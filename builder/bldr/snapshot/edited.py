@@ -6,6 +6,7 @@ are in the store, and what a person asked for of them is in its place. What is l
 
 import contextlib
 import os
+from collections.abc import Sequence
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -57,7 +58,7 @@ def build(edit: Edit) -> int | None:
         try:
             affected = known.affected(edit.sources())
             if affected:
-                platforms.open_early(known.piece(affected[0]).node)
+                platforms.open_early([known.piece(affected[0]).node])
             return _build(edit, known, store, platforms)
         finally:
             platforms.close()
@@ -110,10 +111,9 @@ class _Remembered(Platforms):
                     self._selected[mode] = sandbox, probe
         return super()._select(mode)
 
-    def open_early(self, node: ActionNode) -> None:
-        """Start the launcher that an action like `node` needs, and do not wait for it: it gets ready while this process
-        imports what it needs itself. Where that cannot be, it is opened as ever when the action starts."""
-        mode = self._mode_of(node)
+    def open_early(self, nodes: Sequence[ActionNode]) -> None:
+        """The same without a probe."""
+        mode = self._mode_of(nodes[0])
         with contextlib.suppress(BldrError):
             sandbox, _ = self._select(mode)
             if hasattr(sandbox, "believe"):

@@ -4,7 +4,7 @@ import errno
 import stat
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from bldr.store.blobs import Blobs
 from bldr.store.database import Batch, Database
@@ -19,6 +19,7 @@ from bldr.store.trees import evict_trees
 from bldr.system import os
 
 VERSION = "v1"
+_TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# The cache of bldr, which can make it anew.\n"
 """Version of the directory's layout. The database's schema has its own, in `database.py`."""
 
 
@@ -99,9 +100,7 @@ def _prepare(cache_dir: str, below: list[str]) -> tuple[int, int] | None:
     """Make the directories. When root uses somebody's cache: who must own what is made in it."""
     try:
         os.makedirs(os.path.dirname(cache_dir), exist_ok=True)
-        is_new = not os.path.lexists(cache_dir)
-        _make(cache_dir, 0o700, None)
-        if is_new:  # a directory that was there may hold more than our cache
+        if _make(cache_dir, 0o700, None):  # one that was there may hold more than our cache
             _tag(cache_dir)
         status = os.stat(cache_dir)
         owner = (status.st_uid, status.st_gid) if os.geteuid() == 0 and status.st_uid != 0 else None
@@ -112,7 +111,9 @@ def _prepare(cache_dir: str, below: list[str]) -> tuple[int, int] | None:
     return owner
 
 
-def _make(directory: str, mode: int, owner: tuple[int, int] | None) -> None:
+def _make(directory: str, mode: int, owner: tuple[int, int] | None) -> bool:
+    """Whether it was not there before."""
+    is_new = True
     try:
         os.mkdir(directory, mode)
     except FileExistsError:
@@ -120,16 +121,23 @@ def _make(directory: str, mode: int, owner: tuple[int, int] | None) -> None:
         if not stat.S_ISDIR(status.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, "something else than a directory is there", directory) from None
         if stat.S_IMODE(status.st_mode) == mode:
-            return
+            return False
+        is_new = False
     os.chmod(directory, mode)
     if owner:
         os.chown(directory, *owner)
+    return is_new
 
 
 def _tag(cache_dir: str) -> None:
     """Have backups, and a workspace that the cache stands in, pass it by: https://bford.info/cachedir."""
-    with open(os.path.join(cache_dir, "CACHEDIR.TAG"), "w", encoding="ascii") as file:
-        file.write("Signature: 8a477f597d28d172789f06886806bc55\n# The cache of bldr, which can make it anew.\n")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with suppress(OSError):  # nothing here needs it
+        descriptor = os.open(os.path.join(cache_dir, "CACHEDIR.TAG"), flags, 0o600)
+        try:
+            os.write(descriptor, _TAG)
+        finally:
+            os.close(descriptor)
 
 
 def _warn_on_stderr(message: str, hint: str) -> None:
