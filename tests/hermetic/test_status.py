@@ -64,8 +64,12 @@ def test_one_end_is_told_also_where_set_up_fails(host, build):
 def test_the_command_s_process_is_told(host, build):
     told = []
     with spawn(build().build(), ["sleep", "1000"], host=host, on_status=told.append) as process:
-        with open(f"/proc/{process.pid}/cmdline", "rb") as file:
-            assert file.read().endswith(b"sleep\x001000\0")
+        # For a moment in the midst of execve(2) it has none, and whoever has started it goes on by then.
+        deadline, words = time.monotonic() + 30, b""
+        while not words and time.monotonic() < deadline:
+            with open(f"/proc/{process.pid}/cmdline", "rb") as file:
+                words = file.read()
+        assert words.endswith(b"sleep\x001000\0")
         (spawned,) = [status for status in told if isinstance(status, Spawned)]
         assert (spawned.pid, spawned.pidfd) == (process.pid, process.pidfd)
         signal.pidfd_send_signal(process.pidfd, signal.SIGTERM)
