@@ -200,10 +200,13 @@ def test_a_launcher_that_cannot_enter_its_group_is_an_error(make_tree, tmp_path)
     tree = make_tree()
     if not tree.description[1]:
         pytest.skip("nobody enters a group without cgroup v2")
-    tree._unified = str(tmp_path)
     host = probe.host(str(tmp_path), None, map_caller=False, limits_processes=True, groups=tree.levels)
-    with pytest.raises(IsolationError, match=f'cannot enter the control group "{tmp_path}/launcher": no such'):
-        LinuxLauncher(host, None, tree)
+    top, tree._unified = tree._unified, str(tmp_path)
+    try:
+        with pytest.raises(IsolationError, match=f'cannot enter the control group "{tmp_path}/launcher": no such'):
+            LinuxLauncher(host, None, tree)
+    finally:
+        tree._unified = top  # to be removed
 
 
 def test_no_descriptor_is_left(make_tree, run_in_cell):
