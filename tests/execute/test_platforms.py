@@ -152,3 +152,18 @@ def test_what_cannot_be_opened_early_is_no_error(early):
     with pytest.raises(OSError, match="no room"):
         early(box, True)
     assert box.opened == [{"waits": False}, {}]
+
+
+def test_what_is_lacking_is_told_of_when_something_runs(early):
+    """Early nobody would hear of it."""
+
+    class Weak(Prepared):
+        def probe(self):
+            probe = super().probe()
+            given = {name: level for name, level in probe.isolation.items() if name != "network"}
+            lacking = (*probe.shortfalls, Shortfall("network", "no walls here", "buy walls"))
+            return Probe(self.name, True, given, lacking)
+
+    opened, all_opened, told = early(Weak(*LIMITS), True)
+    assert (opened, all_opened) == ([], [{}])
+    assert any("network" in message for message in told)

@@ -62,3 +62,10 @@ def test_chains_of_small_actions_still_go_first(node):
     ]
     found = remaining_path_s(nodes, {}, sources(large=60, a=1))
     assert found[1] > found[0] > found[19]
+
+
+def test_a_source_that_many_read_counts_as_little_as_each_ones_share(node):
+    """The longest to run is not who reads the largest file if everybody does."""
+    nodes = [reading(node, 0, "own"), *(reading(node, index, "shared") for index in range(1, 11))]
+    found = remaining_path_s(nodes, {}, sources(own=20, shared=50))
+    assert found[0] > max(found[index] for index in range(1, 11))
