@@ -206,10 +206,13 @@ class Cell:
         """Start the launch if it is its turn; what can be done before that is done at once."""
         report: tuple[Any, ...]
         try:
-            if self._ahead is not None:
-                waiting.sandbox = self._ahead.take(waiting.plan, waiting.sandbox)
+            if self._ahead is not None and waiting.sandbox is None:
+                waiting.sandbox = self._ahead.take(waiting.plan)
+            had_to_wait = self._turns.waiting is not None
             if waiting.in_turn and not waiting.has_turn and not self._turns.take(waiting):
                 return
+            if self._ahead is not None and waiting.sandbox is not None and had_to_wait:
+                waiting.sandbox = self._ahead.take(waiting.plan, waiting.sandbox)
             self._fork(waiting)
         except OSError as error:
             path = str(error.filename or "")
@@ -410,7 +413,8 @@ class Cell:
         data = wire.frame(message)
         try:
             sent = self._sock.sendmsg([data], wire.descriptors(fds) if fds else [])
-            self._sock.sendall(data[sent:])
+            if sent < len(data):
+                self._sock.sendall(data[sent:])
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.ECONNRESET):
                 raise

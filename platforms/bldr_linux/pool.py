@@ -39,7 +39,8 @@ class Cell:
         data = wire.frame(message)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             sent = self.sock.sendmsg([data], wire.descriptors(fds) if fds else [])
-            self.sock.sendall(data[sent:])
+            if sent < len(data):
+                self.sock.sendall(data[sent:])
 
 
 class Pool:

@@ -74,9 +74,11 @@ def _count(fd: int, name: str, own_sockets: int) -> object:
         kept = [word for word, before in zip(words[1:], words, strict=False) if before not in _OF_THE_MACHINE]
         # "used" is the first number.
         return [int(kept[1]) - own_sockets, *kept[2:]]
-    lines = text.splitlines()
-    names = [line for line in lines if line.count(b" ") and len(line.split()) > _UNNAMED_FIELDS]
-    return len(lines) - own_sockets, names
+    lines = text.count(b"\n")
+    # The table's head has a word more than a socket that has no name.
+    if len(text.split()) == _UNNAMED_FIELDS * lines + 1:
+        return lines - own_sockets, []
+    return lines - own_sockets, [line for line in text.splitlines() if len(line.split()) > _UNNAMED_FIELDS]
 
 
 def _set_first(name: str) -> bool:

@@ -138,7 +138,9 @@ def _dispatch(words: list[str]) -> int:
     if name in ("", "help", "-h", "--help"):
         return _help(rest, complete=bool(name))
     from bldr.cli.commands import BUNDLED
+    from bldr.lean import import_msgspec
 
+    import_msgspec()
     if name in BUNDLED:
         return _run_bundled(name, rest)
     if name.startswith("-"):

@@ -98,7 +98,8 @@ class Sources:
         lost = self._store.blobs.lost(digests)
         for file, digest in zip(read, digests, strict=True):
             if digest in lost:
-                self._store.blobs.put_bytes(file.data)
+                self._store.blobs.put_lost(file.data, digest)
+                lost.discard(digest)
             self._known[file.path] = _entry(file.path, digest, file.status)
             if file.is_settled:
                 yield file.host, (signature(file.status), digest)

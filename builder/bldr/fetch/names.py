@@ -1,6 +1,5 @@
 """Which names an archive may use: pure rules on the paths of members and the targets of links."""
 
-import unicodedata
 from collections.abc import Mapping
 from typing import Literal
 
@@ -35,6 +34,8 @@ def shown(name: str) -> str:
 
 def checked_text(text: str, what: str) -> None:
     """Refuse text that is not UTF-8 or that holds control characters or line separators."""
+    import unicodedata  # takes as long to load as all of this package, which most builds have no use for
+
     for character in text:
         category = unicodedata.category(character)
         if category == "Cs":
@@ -68,6 +69,8 @@ def split_name(name: str, limits: Limits) -> Parts:
 
 def folded(part: str) -> str:
     """What two names have in common that are one file on a file system which ignores case or normalises names."""
+    import unicodedata
+
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", part).casefold())
 
 

@@ -101,11 +101,20 @@ def _is_sound(action: Action) -> bool:
         and action.message.__class__ is str
         and action.mnemonic
         and "\0" not in "".join(argv)
-        and action.env.__class__ is dict
-        and not action.env
+        and _is_sound_env(action.env)
         and action.depfile == ""
         and action.files == ()
     )
+
+
+def _is_sound_env(env: object) -> bool:
+    if type(env) is not dict:
+        return False
+    names, values = env.keys(), env.values()
+    if not _TEXTS.issuperset(map(type, names)) or not _TEXTS.issuperset(map(type, values)):
+        return False
+    together = "".join(names)
+    return "" not in env and "=" not in together and "\0" not in together and "\0" not in "".join(values)
 
 
 def _find_breach(action: Action) -> None:

@@ -130,6 +130,9 @@ def _build(
     place: str, cache: str, head: "dict[str, Any]", changed: "list[Place]", since: "Since", groups: "dict[int, Group]"
 ) -> int | None:
     """Nothing but contents of sources has changed: what they reach is built, and nothing else is looked at."""
+    from bldr.lean import import_msgspec
+
+    import_msgspec()
     from bldr.snapshot.edited import Edit, build
 
     return build(Edit(place, cache, head["root"], head["base"], head["sources"], changed, since, groups))

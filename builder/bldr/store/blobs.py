@@ -50,17 +50,22 @@ class Blobs:
     def __init__(self, inodes: Inodes) -> None:
         self._inodes = inodes
         self._clones = True
+        self._owner = inodes.owner or (os.geteuid(), os.getegid())
 
     @property
     def owner(self) -> tuple[int, int]:
         """Whose the files are."""
-        return self._inodes.owner or (os.geteuid(), os.getegid())
+        return self._owner
 
     def put_bytes(self, data: bytes) -> Digest:
         """Store `data`."""
         digest = bytes_digest(data)
-        if self._is_kept(digest):
-            return digest
+        if not self._is_kept(digest):
+            self.put_lost(data, digest)
+        return digest
+
+    def put_lost(self, data: bytes, digest: Digest) -> None:
+        """Store `data`, which has this digest, where `lost` has just said that it is not there."""
         temporary = self._inodes.presence.temporary_name()
         try:
             descriptor = self._inodes.create(temporary)
@@ -73,7 +78,6 @@ class Blobs:
         except OSError as error:
             self._inodes.drop(temporary)
             raise storage_error("write a blob to", self._inodes.path, error) from error
-        return digest
 
     def put_file(self, path: str, dir_fd: int | None = None) -> Digest:
         """Store a copy of a regular file; what is stored is what was hashed, even if somebody writes meanwhile.

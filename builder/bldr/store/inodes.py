@@ -114,9 +114,15 @@ class Inodes:
         lost: set[Digest] = set()
         for at in range(0, len(wanted), _PINNED_AT_ONCE):
             some = wanted[at : at + _PINNED_AT_ONCE]
+            odd: list[Digest] = []
             self._lock.share()  # not for long: whoever collects garbage waits for it
             try:
-                odd = [digest for digest in some if not self._renew(digest)]
+                for digest in some:
+                    try:
+                        if not self._renew(digest):
+                            odd.append(digest)
+                    except FileNotFoundError:
+                        lost.add(digest)
             finally:
                 self._lock.release()
             lost.update(digest for digest in odd if not self.has(digest))
@@ -252,12 +258,15 @@ class Inodes:
         self._batch.add()
 
     def _renew(self, digest: Digest) -> bool:
-        """Pin a blob while the lock is shared; False where it has to be looked at more closely."""
+        """Pin a blob while the lock is shared; False where it has to be looked at more closely. Raises
+        FileNotFoundError."""
         name = blob_name(digest)
         try:
             if not _is_intact(os.stat(name, dir_fd=self.dir_fd, follow_symlinks=False), digest, _PLAIN):
                 return False
             os.chmod(name, _PLAIN, dir_fd=self.dir_fd)  # sets its change time
+        except FileNotFoundError:
+            raise
         except OSError:
             return False
         self._pinned.add(digest.hash)
