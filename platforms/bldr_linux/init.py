@@ -112,9 +112,8 @@ def run_ahead(base: Base, base_fd: int, report_fd: int, prepared: Prepared, grou
         syscalls.close_range(_BASE_FD + 1)
         _die_with_the_cell()
         _step("id-maps", _be_a_launch)
-        root = copy_root(base, _BASE_FD)
+        root, interprocess = copy_root(base, _BASE_FD)
         os.close(_BASE_FD)
-        interprocess = Interprocess()
         wall = landlock.Wall(base["landlock"], prepared.landlock_abi)
         root.close()
         _tell_of_root()
@@ -181,7 +180,7 @@ def _run_command(plan: Plan, prepared: Prepared, sampled: Sequence[str]) -> tupl
     return command.Command(plan, prepared.cpus, sampled, _tell, _hear).run()
 
 
-def copy_root(base: Base, base_fd: int) -> Root:
+def copy_root(base: Base, base_fd: int) -> tuple[Root, Interprocess]:
     """Leave the host for a copy of the kept root, and make in it what is to be fresh."""
     try:
         proc_fd = new_proc()
@@ -195,12 +194,13 @@ def copy_root(base: Base, base_fd: int) -> Root:
         raise StepError.of("enter-root", "/", error) from error
     # Nothing of the host is in sight any more: what is a source here lies in the kept root.
     root = Root(fd, os.dup(fd), os.dup(fd))
+    interprocess = Interprocess(root, base["queues"])
     for operation in base["fresh"]:
         if operation[0] == "proc":
             attach(root, operation[1], proc_fd, directory=True)
         else:
             apply_in(root, (operation,))
-    return root
+    return root, interprocess
 
 
 def _tell_of_root() -> None:

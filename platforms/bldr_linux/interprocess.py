@@ -9,15 +9,23 @@ from __future__ import annotations
 import os
 
 from bldr_linux import syscalls
+from bldr_linux.apply import attach
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bldr_linux.root import Root
 
 _ATTRIBUTES = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
 _FD = 63
 
 
 class Interprocess:
-    """Made by pid 1 in a fresh IPC namespace while it may still mount."""
+    """Made by pid 1 in a fresh IPC namespace while it may still mount.
 
-    def __init__(self) -> None:
+    The message queues are mounted at `place` below `root` ("": nowhere), as `plan.Base` says, and why `steps` does.
+    """
+
+    def __init__(self, root: Root, place: str) -> None:
         self._has_queues = False
         try:
             mount_fd = syscalls.new_mount("mqueue", {}, _ATTRIBUTES)
@@ -26,8 +34,16 @@ class Interprocess:
         fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount_fd)
         os.dup2(fd, _FD, inheritable=False)  # out of the way of standard streams, which come later
         os.close(fd)
-        os.close(mount_fd)
+        if place:
+            attach(root, place, mount_fd, directory=True)
+        else:
+            os.close(mount_fd)
         self._has_queues = True
+
+    def close(self) -> None:
+        """Let go of it without having looked."""
+        if self._has_queues:
+            os.close(_FD)
 
     def clear(self) -> None:
         """Remove message queues and shared memory, when no other process is left. Needs two free descriptors."""

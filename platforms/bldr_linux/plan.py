@@ -67,8 +67,9 @@ class Plan(TypedDict):
 class Base(TypedDict):
     """What a cell keeps for launches that are alike; their plans hold only the operations that are theirs alone.
 
-    `kept` are done once, `fresh` for every launch in a copy of what they made. `landlock` are the places of `fresh`;
-    `control` is as in `Plan`.
+    `kept` are done once, `fresh` for every launch in a copy of what they made. `queues` is where the message queues of
+    a launch are mounted, a place that something of `fresh` hides afterwards, or "" for nowhere. `landlock` are the
+    places of `fresh`; `control` is as in `Plan`.
     """
 
     uid: int
@@ -76,6 +77,7 @@ class Base(TypedDict):
     hostname: str
     kept: tuple[Operation, ...]
     fresh: tuple[Operation, ...]
+    queues: str
     landlock: tuple[tuple[str, str], ...]
     control: dict[str, float]
     on_violation: str

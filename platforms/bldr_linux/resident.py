@@ -189,8 +189,9 @@ class Resident:
         assert self._root is not None
         try:
             for _ in range(_REHEARSALS):
-                root = init.copy_root(self.base, self.base_fd)
+                root, interprocess = init.copy_root(self.base, self.base_fd)
                 landlock.Wall(self.base["landlock"], self._prepared.landlock_abi).abandon()
+                interprocess.close()
                 root.close()
         finally:
             syscalls.join_namespace(self._own_fd, syscalls.CLONE_NEWNS)

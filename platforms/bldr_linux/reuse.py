@@ -114,6 +114,7 @@ def divide(plan: Plan, tree: StagedTree | None, host: Host) -> tuple[Base, tuple
     beside = f"{source_of(posixpath.dirname(tree.upper), host)}/" if tree else "\0"
     parts: tuple[list[Operation], ...] = ([], [], [])
     mounted: dict[str, int] = {}
+    queues = ""
     for operation in plan["operations"]:
         name, path = operation[:2]
         if name == "seal":
@@ -131,6 +132,7 @@ def divide(plan: Plan, tree: StagedTree | None, host: Host) -> tuple[Base, tuple
                 mounted[path] = rank
                 if above == _KEPT:
                     parts[_KEPT].append(("point", path, name))
+                    queues = queues or (path if name == "tmpfs" else "")
         if is_own:
             operation = (name, path, operation[2].removeprefix(beside), operation[3])
         parts[rank].append(operation)
@@ -142,6 +144,7 @@ def divide(plan: Plan, tree: StagedTree | None, host: Host) -> tuple[Base, tuple
         # A file that is laid over another has no name of its own, and keeps its file system from being made read-only.
         kept=(*kept, ("seal" if any(name == "cover" for name, *_ in kept) else "freeze", "/")),
         fresh=tuple(fresh),
+        queues=queues,
         landlock=(("", "queues"), *places((NODES_OF_DEV, *fresh))),
         control=plan["control"],
         on_violation=plan["on_violation"],

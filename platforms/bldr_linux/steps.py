@@ -159,6 +159,8 @@ def ahead(machine: str, base: Base, landlock_abi: int, filter_program: bytes) ->
     program.add("unshare", syscalls.CLONE_NEWNS)
     program.add("close", _BASE_FD)
     program.add("openat", _HERE, b"/", _O_PATH | os.O_DIRECTORY, store=_ROOT)
+    program.purpose = ("landlock", "")
+    _keep_queues(program, base["queues"])
     mounted: list[str] = []
     for operation in base["fresh"]:
         if operation[0] not in _OPERATIONS:
@@ -171,7 +173,6 @@ def ahead(machine: str, base: Base, landlock_abi: int, filter_program: bytes) ->
         if name not in ("link", "mask"):
             mounted.append(path)
     program.purpose = ("landlock", "")
-    _keep_queues(program)
     _begin_wall(program, base["landlock"], landlock_abi)
     program.close(_ROOT)
     program.purpose = ("enter-root", "/")
@@ -297,15 +298,23 @@ def _link(program: Program, path: str, target: str) -> None:
     program.add("symlinkat", os.fsencode(target), _HERE, os.fsencode(path))
 
 
-def _keep_queues(program: Program) -> None:
-    """Message queues of the IPC namespace: one mount to look for what was left, and to allow by."""
-    program.add("fsopen", b"mqueue", 1, store=_CONTEXT, forgive=errno.ENODEV, skip=6)
+def _keep_queues(program: Program, place: str) -> None:
+    """Message queues of the IPC namespace: one mount to look for what was left, and to allow by.
+
+    It lies where another file system will hide it: one that is nowhere would end when its descriptor is closed, and for
+    the end of a mount the kernel makes all processors wait for each other (synchronize_rcu_expedited).
+    """
+    program.add("fsopen", b"mqueue", 1, store=_CONTEXT, forgive=errno.ENODEV, skip=9 if place else 6)
     program.add("fsconfig", _CONTEXT, _CREATE, 0, 0, 0)
     program.add("fsmount", _CONTEXT, 1, _UNUSABLE, store=_QUEUES)
     program.close(_CONTEXT)
     program.add("openat", _QUEUES, b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, store=_SOURCE)
     program.add("dup3", _SOURCE, _QUEUES_FD, os.O_CLOEXEC)  # out of the way of standard streams, which come later
     program.close(_SOURCE)
+    if place:
+        _open(program, place, os.O_DIRECTORY, _TARGET)
+        program.add("move_mount", _QUEUES, b"", _TARGET, b"", _BOTH_EMPTY)
+        program.close(_TARGET)
 
 
 def _begin_wall(program: Program, rules: tuple[tuple[str, str], ...], abi: int) -> None:

@@ -101,6 +101,28 @@ def test_both_make_the_same_world(boxes):
         assert compiled_s.splitlines() == python_s.splitlines()
 
 
+QUEUES = r"""
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+print(libc.mq_open(b"/queue", os.O_RDWR | os.O_CREAT, 0o600, None) >= 0)
+mounts = [line.split() for line in open("/proc/self/mountinfo")]
+places = [fields[4] for fields in mounts if fields[fields.index("-") + 1] == "mqueue"]
+kinds = {fields[4]: fields[fields.index("-") + 1] for fields in mounts}
+print(len(places), [kinds[place] for place in places])
+print([name for place in places for name in os.listdir(place)])
+print([libc.umount2(place.encode(), 2) for place in places])
+print([name for place in places for name in os.listdir(place)])
+"""
+
+
+def test_queues_lie_under_memory_and_nobody_gets_there(boxes):
+    """Mounted for pid 1 alone: a mount that is nowhere would make all processors wait when it ends."""
+    for box in boxes:
+        for _ in range(2):
+            ended = box.run("python3", "-S", "-c", QUEUES)
+            assert ended.out == "True\n1 ['tmpfs']\n[]\n[-1]\n[]\n", ended
+
+
 def test_the_size_of_pid_1_tells_nothing_of_launches_before(boxes):
     box = boxes[0]
     sizes: dict[object, set[str]] = {}  # by cell: they take turns, and each bears its own
@@ -269,6 +291,7 @@ def test_programs_are_the_same_every_time_and_name_what_each_step_is_for(machine
     base = {
         "fresh": (("proc", "/proc"), ("mask", "/proc/keys", "/dev/null", 1, 3), ("tmpfs", "/tmp", 4096, 9, 0o1777),
                   ("tmpfs", "/tmp/in/it", 4096, 9, 0o1777), ("link", "/tmp/in/link", "/x")),
+        "queues": "/tmp",
         "landlock": (("", "queues"), ("/tmp", "write")),
         "on_violation": "deny",
     }  # fmt: skip
