@@ -21,7 +21,7 @@ help:
 	@sed -n 's/^# make /make /p' Makefile
 
 # Once, and again when the dependencies change. The script does nothing when another make was quicker.
-$(STAMP): pyproject.toml .ci/venv hatch_build.py platforms/bldr_linux/compiled/cradle.c builder/bldr/snapshot/signatures.c
+$(STAMP): pyproject.toml .ci/venv hatch_build.py platforms/bldr_linux/compiled/cradle.c builder/bldr/snapshot/signatures.c builder/bldr/store/links.c
 	@.ci/venv '$(VENV)' '$(PYTHON)'
 
 demo: $(STAMP)

@@ -1,8 +1,8 @@
-"""Compiles what bldr has in C when it is installed, or a wheel of it built: pid 1 of the Linux sandbox, and the loop of
-null builds.
+"""Compiles what bldr has in C when it is installed, or a wheel of it built: pid 1 of the Linux sandbox, and the loops
+of null builds and of staging.
 
-Without a C compiler (or, for the latter, Python's headers), or where nothing may be written, there is neither: bldr
-does without them, a little slower.
+Without a C compiler (or, for the loops, Python's headers), or where nothing may be written, there is none of it: bldr
+does without, a little slower.
 """
 
 import contextlib
@@ -13,13 +13,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from functools import partial
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _CRADLE = "platforms/bldr_linux/compiled"
 _SIGNATURES = "builder/bldr/snapshot/signatures.c"
-_EXTENSION = "builder/bldr/snapshot/_signatures.abi3.so"
+_LINKS = "builder/bldr/store/links.c"
 _FLAGS = ("-O2", "-s", "-shared", "-fPIC", "-Wall", "-Wextra")
 _LIMIT_S = 120
 
@@ -34,7 +35,8 @@ class CompileHook(BuildHookInterface[Any]):
         made = []
         for source, compile_it, what in (
             (f"{_CRADLE}/cradle.c", compile_cradle, "launches"),
-            (_SIGNATURES, compile_signatures, "null builds"),
+            (_SIGNATURES, partial(compile_extension, source=_SIGNATURES), "null builds"),
+            (_LINKS, partial(compile_extension, source=_LINKS), "actions with many inputs"),
         ):
             try:
                 made.append(compile_it(self.root))
@@ -58,16 +60,20 @@ def compile_cradle(root: str) -> str:
     return program
 
 
-def compile_signatures(root: str) -> str:
-    """The extension module's path; it serves every Python from 3.11 on. Raises OSError, subprocess.SubprocessError."""
-    extension = os.path.join(root, _EXTENSION)
+def compile_extension(root: str, source: str) -> str:
+    """The path of the extension module that `name.c` makes, `_name` beside it; it serves every Python from 3.11 on.
+
+    Raises OSError, subprocess.SubprocessError.
+    """
+    place = os.path.join(root, source)
+    directory, name = os.path.split(place)
+    extension = os.path.join(directory, f"_{name.removesuffix('.c')}.abi3.so")
     new = f"{extension}.{os.getpid()}"
     compiler = os.environ.get("CC") or next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), "cc")
-    source = os.path.join(root, _SIGNATURES)
-    with open(source, "rb") as file:
+    with open(place, "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()
     told = (f"-I{sysconfig.get_path('include')}", f'-DSOURCE="{digest}"')
-    command = [*compiler.split(), *_FLAGS, *told, "-o", new, source]
+    command = [*compiler.split(), *_FLAGS, *told, "-o", new, place]
     try:
         subprocess.run(command, capture_output=True, timeout=_LIMIT_S, check=True)
         os.chmod(new, 0o755)  # noqa: S103 - whoever may read the modules loads it, as an unprivileged user too

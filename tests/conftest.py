@@ -27,6 +27,17 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="needs root"))
 
 
+@pytest.fixture(params=("python", "c"))
+def link_loop(request, monkeypatch):
+    """Whoever makes many links at a time does it in Python, and in C, where that was compiled."""
+    from bldr.store import inodes, links
+
+    make_links = links.make_links if request.param == "python" else links.compiled()
+    if make_links is None:
+        pytest.skip("the compiled loop is not there: install bldr where there are a C compiler and Python's headers")
+    monkeypatch.setattr(inodes, "fastest", lambda: make_links)
+
+
 @pytest.fixture(autouse=True)
 def _stays_where_it_was():
     """A test that goes elsewhere comes back: the next one may find that place gone."""

@@ -1,14 +1,18 @@
 """Many blobs and results at once: as one by one, only cheaper."""
 
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from bldr.api.errors import CacheError
 from bldr.api.sandbox import Level
+from bldr.plan.entries import Entry
 from bldr.store.digest import Digest, bytes_digest
 from bldr.store.errors import BlobMissing
+from bldr.store.inodes import MODIFIED_NS
 from bldr.store.store import Store, open_store
 from bldr.system import os
 
@@ -92,6 +96,144 @@ def test_damage_is_missing(store: Store, opened: Callable[[], Store]) -> None:
     assert [next(reading), next(reading)] == CONTENTS[:2]
     with pytest.raises(BlobMissing):
         next(reading)
+
+
+def linked(store: Store, entries: list[Entry], directory: Path) -> list[int | None]:
+    directory.mkdir(exist_ok=True)
+    descriptor = os.open(str(directory), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return store.blobs.link_all(entries, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def entries_of(digests: list[Digest]) -> list[Entry]:
+    """Every third of them executable."""
+    return [
+        Entry(f"name {number}", digest.hash, digest.size_bytes, number % 3 == 0)
+        for number, digest in enumerate(digests)
+    ]
+
+
+@pytest.mark.usefixtures("link_loop")
+@pytest.mark.posix("modes of files")
+def test_many_links_are_those_of_each(store: Store, opened: Callable[[], Store], tmp_path: Path) -> None:
+    entries = entries_of(put(store))
+    for turn, one in enumerate((store, opened(), store)):  # the second has verified nothing yet
+        numbers = linked(one, entries, tmp_path / str(turn))
+        for content, entry, number in zip(CONTENTS, entries, numbers, strict=True):
+            status = (tmp_path / str(turn) / entry.path).stat()
+            assert status.st_ino == number == one.blobs.inode(Digest(entry.hash, entry.size_bytes), entry.executable)
+            assert status.st_mode & 0o777 == (0o555 if entry.executable else 0o444)
+            assert (tmp_path / str(turn) / entry.path).read_bytes() == content
+    assert linked(store, [], tmp_path / "empty") == []
+
+
+@pytest.mark.usefixtures("link_loop")
+@pytest.mark.posix("modes of files")
+def test_what_is_known_is_linked_by_the_loop_alone(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = entries_of(put(store))
+    linked(store, entries, tmp_path / "before")
+    monkeypatch.delattr(type(store.blobs), "link")
+    assert None not in linked(store, entries, tmp_path / "after")
+
+
+@pytest.mark.usefixtures("link_loop")
+@pytest.mark.posix("modes of files")
+@pytest.mark.parametrize("executable", [False, True])
+def test_nothing_is_linked_that_was_not_verified_since_it_was_damaged(
+    store: Store, opened: Callable[[], Store], tmp_path: Path, executable: bool
+) -> None:
+    digest = store.blobs.put_bytes(b"content")
+    path = Path(store.blobs.path(digest, executable))
+    entry = Entry("name", digest.hash, digest.size_bytes, executable)
+    user = opened()
+    linked(user, [entry], tmp_path / "before")
+
+    def damage() -> None:
+        path.unlink(missing_ok=True)
+        path.write_bytes(b"CONTENT")
+        path.chmod(0o555 if executable else 0o444)
+        os.utime(path, ns=(MODIFIED_NS, MODIFIED_NS))
+
+    damage()
+    for number, one in enumerate((opened(), opened())):  # to neither of which it was ever sound
+        if executable:  # made again of what is beside it
+            linked(one, [entry], tmp_path / str(number))
+            assert (tmp_path / str(number) / "name").read_bytes() == b"content"
+        else:
+            with pytest.raises(BlobMissing):
+                linked(one, [entry], tmp_path / str(number))
+        damage()
+    path.chmod(0o600)
+    with pytest.raises(BlobMissing):
+        user.blobs._inodes.number(digest, executable)
+    damage()
+    with pytest.raises(BlobMissing):
+        user.blobs._inodes.number(digest, executable)
+
+
+@pytest.mark.usefixtures("link_loop")
+@pytest.mark.posix("modes of files")
+@pytest.mark.parametrize("damage", ["gone", "other content", "other size"])
+def test_of_many_links_the_first_that_is_missing_is_told(store: Store, tmp_path: Path, damage: str) -> None:
+    digests = put(store)
+    entries = [Entry(f"name {number}", digest.hash, digest.size_bytes) for number, digest in enumerate(digests)]
+    for number in (150, 400):
+        path = place(store, digests[number])
+        path.chmod(0o600)
+        path.write_bytes(b"?" * (digests[number].size_bytes + (damage == "other size")))
+        if damage == "gone":
+            path.unlink()
+    with pytest.raises(BlobMissing) as caught:
+        linked(store, entries, tmp_path / "links")
+    assert caught.value.digest_hash == digests[150].hash
+    assert len(list((tmp_path / "links").iterdir())) == 150
+
+
+@pytest.mark.usefixtures("link_loop")
+@pytest.mark.posix("modes of files")
+def test_of_many_links_one_that_was_touched_is_looked_at_again(store: Store, tmp_path: Path) -> None:
+    digests = put(store)
+    entries = [Entry(f"name {number}", digest.hash, digest.size_bytes) for number, digest in enumerate(digests)]
+    os.utime(str(place(store, digests[70])), ns=(0, 0))
+    place(store, digests[71]).chmod(0o600)
+    numbers = linked(store, entries, tmp_path / "links")
+    assert numbers == [store.blobs.inode(digest, False) for digest in digests]
+    assert {path.stat().st_mtime_ns for path in (tmp_path / "links").iterdir()} == {MODIFIED_NS}
+    assert (tmp_path / "links" / "name 71").stat().st_mode & 0o777 == 0o444
+
+
+@pytest.mark.usefixtures("link_loop")
+@pytest.mark.posix("links, and names that are no text")
+def test_many_links_may_have_any_name_that_is_free(store: Store, tmp_path: Path) -> None:
+    digests = put(store)[:130]
+    names = [f"{number} {os.fsdecode(bytes([128 + number % 100]))}" for number in range(130)]
+    entries = [Entry(name, digest.hash, digest.size_bytes) for name, digest in zip(names, digests, strict=True)]
+    assert None not in linked(store, entries, tmp_path / "links")
+    assert sorted(os.listdir(tmp_path / "links")) == sorted(names)
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / names[99]).write_bytes(b"mine")
+    with pytest.raises(CacheError, match="file exists"):
+        linked(store, entries, tmp_path / "others")
+    assert (tmp_path / "others" / names[99]).read_bytes() == b"mine"
+    with pytest.raises(CacheError, match="no such file"):
+        linked(store, [Entry("no/directory", digests[0].hash, digests[0].size_bytes)], tmp_path / "others")
+
+
+@pytest.mark.usefixtures("link_loop")
+@pytest.mark.posix("modes of files")
+def test_where_none_of_many_can_be_linked_all_are_copies(store: Store) -> None:
+    if not Path("/dev/shm").is_dir() or os.stat("/dev/shm").st_dev == os.stat(store.root).st_dev:
+        pytest.skip("there is one file system only")
+    entries = entries_of(put(store))
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        assert linked(store, entries, Path(elsewhere)) == [None] * len(entries)
+        for content, entry in zip(CONTENTS, entries, strict=True):
+            assert Path(elsewhere, entry.path).read_bytes() == content
+            assert Path(elsewhere, entry.path).stat().st_mode & 0o777 == (0o555 if entry.executable else 0o444)
 
 
 def test_results_of_many_keys_are_those_of_each(store: Store, opened: Callable[[], Store]) -> None:

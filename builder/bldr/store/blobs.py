@@ -19,13 +19,14 @@ from bldr.store.digest import (
     sha256,
 )
 from bldr.store.errors import BlobMissing, storage_error
-from bldr.store.inodes import Inodes, blob_name
+from bldr.store.inodes import File, Inodes, blob_name
 from bldr.system import fcntl, os
 
 _FICLONE = 0x40049409  # linux/fs.h
 _UNLINKABLE = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
 """Another file system, too many links, fs.protected_hardlinks, no hard links at all: a copy does."""
 _LINK_ATTEMPTS = 10
+_LINKED_AT_ONCE = 64  # each that cannot be linked costs a look at so many names
 _READ_AT_ONCE = 500  # SQLite's bound on variables has been 999 in builds that are still around
 
 
@@ -197,6 +198,21 @@ class Blobs:
                 break
         self.copy(digest, executable, dest, dest_dir_fd)
         return None
+
+    def link_all(self, files: Sequence[File], dest_dir_fd: int) -> list[int | None]:
+        """Make each of the files a link below a directory, and return for each what `link` does, only faster.
+
+        Raises BlobMissing; those before it are there then.
+        """
+        numbers: list[int | None] = []
+        while len(numbers) < len(files):
+            some = files[len(numbers) : len(numbers) + _LINKED_AT_ONCE]
+            linked = self._inodes.link(some, dest_dir_fd)
+            numbers += linked
+            if len(linked) < len(some):
+                odd = some[len(linked)]
+                numbers.append(self.link(Digest(odd.hash, odd.size_bytes), odd.executable, odd.path, dest_dir_fd))
+        return numbers
 
     def copy(self, digest: Digest, executable: bool, dest: str, dest_dir_fd: int | None = None) -> None:
         """Make `dest` a file of its own with the content, verified: a clone where the file system can.

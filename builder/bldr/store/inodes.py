@@ -7,10 +7,12 @@ import sqlite3
 import stat
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Protocol
 
 from bldr.store.database import Batch, Database
 from bldr.store.digest import Digest, descriptor_checksum, descriptor_digest, open_regular
 from bldr.store.errors import BlobMissing, storage_error
+from bldr.store.links import fastest
 from bldr.store.presence import DirectoryLock, Presence
 from bldr.store.removal import remove_tree
 from bldr.system import kept_mode, os
@@ -26,6 +28,19 @@ _PINNED_AT_ONCE = 256
 _RENAME_ATTEMPTS = 1000
 _NOT_OURS = (errno.EINVAL, errno.ELOOP, errno.EACCES, errno.EISDIR)
 """A link, a directory, a file without permissions: the store makes none of these, so the blob is damaged."""
+
+
+class File(Protocol):
+    """A file that is to be made of a blob, at `path`."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def hash(self) -> str: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def executable(self) -> bool: ...
 
 
 class Inodes:
@@ -56,7 +71,7 @@ class Inodes:
         self._lock = lock
         self._database = database
         self._batch = batch
-        self._verified: set[str] = set()  # names
+        self._verified: tuple[dict[str, str], dict[str, str]] = {}, {}  # names by hash; of those that are executable
         self._pinned: set[str] = set()  # hashes
         self._checksums: dict[str, bytes] = {}
         self._pending: dict[str, tuple[int, bytes]] = {}
@@ -68,10 +83,9 @@ class Inodes:
 
     def number(self, digest: Digest, executable: bool) -> tuple[str, int]:
         """The name of a file that may be used now, and its inode's number. Raises BlobMissing."""
-        digest_hash = digest.hash
-        name = f"{digest_hash[:2]}/{digest_hash[2:]}{EXECUTABLE if executable else ''}"
         mode = _EXECUTABLE if executable else _PLAIN
-        if name in self._verified:  # and so is the name of a blob
+        name = self._verified[executable].get(digest.hash)
+        if name is not None:
             try:
                 status = os.stat(name, dir_fd=self.dir_fd, follow_symlinks=False)
                 if _is_intact(status, digest, mode):
@@ -80,6 +94,19 @@ class Inodes:
                 pass  # looked at again below, where it is reported
         name = blob_name(digest, executable)
         return name, self.verify(digest, name, mode)
+
+    def link(self, files: Iterable[File], dest_dir_fd: int) -> list[int]:
+        """Make each of the files a link, up to the first that was not verified or needs a closer look; the numbers of
+        their inodes."""
+        wanted = []
+        for file in files:
+            executable = file.executable
+            name = self._verified[executable].get(file.hash)
+            if name is None:
+                break
+            mode = stat.S_IFREG | (_EXECUTABLE if executable else _PLAIN)
+            wanted.append((name, mode, file.size_bytes, file.path))
+        return fastest()(tuple(wanted), self.dir_fd, dest_dir_fd, MODIFIED_NS) if wanted else []
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob is there; it is pinned then, and stays for as long as this process lives."""
@@ -141,7 +168,8 @@ class Inodes:
 
         Returns its inode's number. Raises BlobMissing.
         """
-        self._verified.discard(name)
+        verified = self._verified[name.endswith(EXECUTABLE)]
+        verified.pop(digest.hash, None)
         try:
             descriptor = self._pin(name, mode)
         except FileNotFoundError:
@@ -158,7 +186,7 @@ class Inodes:
             raise storage_error("read", os.path.join(self.path, name), error) from error
         finally:
             os.close(descriptor)
-        self._verified.add(name)
+        verified[digest.hash] = name
         if not name.endswith(EXECUTABLE):
             self._pinned.add(digest.hash)
         return number
@@ -201,7 +229,7 @@ class Inodes:
 
     def missing(self, digest: Digest, why: str = "is not in the store") -> BlobMissing:
         """The error to raise, after which the blob is looked for again at its next use."""
-        self._verified.discard(blob_name(digest))
+        self._verified[False].pop(digest.hash, None)
         self._pinned.discard(digest.hash)
         return BlobMissing(digest.hash, why)
 
@@ -225,7 +253,7 @@ class Inodes:
         """Give a finished file its name, and remember its checksum."""
         name = blob_name(digest, executable)
         self._rename(temporary, name)
-        self._verified.add(name)
+        self._verified[executable][digest.hash] = name
         if not executable:
             self._pinned.add(digest.hash)
             self._record(digest.hash, digest.size_bytes, check)
@@ -237,7 +265,8 @@ class Inodes:
 
     def forget(self) -> None:
         """Believe nothing any more: gc may have removed what was pinned."""
-        self._verified.clear()
+        for names in self._verified:
+            names.clear()
         self._pinned.clear()
 
     def close(self) -> None:
