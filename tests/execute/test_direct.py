@@ -6,12 +6,14 @@ import tempfile
 import pytest
 
 from bldr.execute.direct import DirectTree
-from bldr.execute.linktree import STAMP_NS, Wanted, with_parents
+from bldr.execute.linktree import STAMP_NS, tree_of
 from bldr.execute.trash import Trash
 from bldr.plan.entries import Entry
 from bldr.store.digest import Digest
 from bldr.store.errors import BlobMissing
 from bldr.store.store import open_store
+
+pytestmark = pytest.mark.usefixtures("link_loop")
 
 
 @pytest.fixture
@@ -33,8 +35,7 @@ def entry(store, path, text="", executable=False):
 
 
 def wanted(*entries, directories=()):
-    leaves = {entry.path: entry for entry in entries}
-    return Wanted(leaves, with_parents(leaves, directories))
+    return tree_of({entry.path: entry for entry in entries}, directories)
 
 
 def fill(store, tree):
@@ -230,6 +231,25 @@ def test_content_that_the_store_lost_is_missed_although_it_is_staged(store, tree
         tree.become(store, wanted(one))
 
 
+def test_a_link_to_a_blob_that_was_replaced_is_made_anew(store, tmp_path):
+    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=False)
+    one = entry(store, "a", "text")
+    tree.become(store, wanted(one))
+    blob = store.blobs.path(Digest(one.hash, one.size_bytes))
+    store.blobs.copy(Digest(one.hash, one.size_bytes), False, f"{blob}.new")
+    os.rename(f"{blob}.new", blob)
+    tree.become(store, wanted(one))
+    assert os.path.samefile(f"{tree.root}/a", blob)
+    assert tree.is_as_staged()
+    tree.close()
+
+
+def test_directories_that_nobody_looked_at_have_their_times(store, tree):
+    tree.become(store, wanted(entry(store, "a/in"), directories=("b",)))
+    tree.become(store, wanted(entry(store, "a/in"), entry(store, "a/new"), Entry("b/link", link="in")))
+    assert {os.stat(directory).st_mtime_ns for directory, _, _ in os.walk(tree.root)} == {STAMP_NS}
+
+
 def test_a_blob_that_was_damaged_is_not_served_from_a_tree(store, tmp_path):
     tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=False)
     one = entry(store, "a", "text")
@@ -241,6 +261,42 @@ def test_a_blob_that_was_damaged_is_not_served_from_a_tree(store, tmp_path):
     with pytest.raises(BlobMissing):
         tree.become(store, wanted(one))
     tree.close()
+
+
+def test_of_many_files_the_one_that_is_no_link_is_a_copy(store, tmp_path):
+    most = os.pathconf(store.root, "PC_LINK_MAX")
+    if not 100 < most < 70_000:
+        pytest.skip("files of this file system may have more links than can be made here")
+    files = [entry(store, f"d/{index}") for index in range(150)]
+    blob = store.blobs.path(Digest(files[70].hash, files[70].size_bytes))
+    (tmp_path / "many").mkdir()
+    for number in range(most - os.stat(blob).st_nlink):
+        os.link(blob, tmp_path / "many" / str(number))
+    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=False)
+    tree.become(store, wanted(*files))
+    for number in range(most - 1):
+        os.unlink(tmp_path / "many" / str(number))
+    assert [name for name in os.listdir(f"{tree.root}/d") if os.stat(f"{tree.root}/d/{name}").st_nlink == 1] == ["70"]
+    assert tree.is_as_staged()
+    _rewrite(f"{tree.root}/d/70", b"d/71")
+    assert not tree.is_as_staged()
+    tree.close()
+
+
+def test_each_of_many_links_that_is_another_file_is_found_out(store, tmp_path):
+    files = [entry(store, f"d/{index}") for index in range(150)]
+    for index in (0, 63, 64, 149):
+        tree = DirectTree(str(tmp_path / f"tree{index}"), None, Trash(str(tmp_path)), copies=False)
+        tree.become(store, wanted(*files))
+        assert tree.is_as_staged()
+        os.rename(f"{tree.root}/d/{index}", f"{tree.root}/d/x")
+        assert not tree.is_as_staged()
+        os.link(f"{tree.root}/d/x", f"{tree.root}/d/{index}")
+        assert tree.is_as_staged()
+        os.unlink(f"{tree.root}/d/{index}")
+        os.link(f"{tree.root}/d/{index + 1 if index < 149 else 1}", f"{tree.root}/d/{index}")
+        assert not tree.is_as_staged()
+        tree.close()
 
 
 def test_a_directory_that_held_much_is_thrown_away_whole(store, tmp_path):

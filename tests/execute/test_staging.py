@@ -8,12 +8,15 @@ import pytest
 
 from bldr.api import Action, Artifact, Label
 from bldr.api.errors import CacheError
-from bldr.execute.staging import STAMP_NS, Stages
+from bldr.execute.linktree import tree_of
+from bldr.execute.staging import STAMP_NS, Stages, _distance
 from bldr.execute.sysroot import Sysroots
 from bldr.graph.actions import ActionNode, Permissions
 from bldr.plan.entries import Entry
 from bldr.store.errors import BlobMissing
 from bldr.store.store import open_store
+
+pytestmark = pytest.mark.usefixtures("link_loop")
 
 
 @pytest.fixture
@@ -111,6 +114,16 @@ def test_the_next_action_sees_its_own_tree_and_nothing_of_the_last(store):
     assert os.stat(f"{again.tree.lower}/a/kept").st_ino == kept
     assert stamps(again.tree.lower) == {STAMP_NS}
     assert not os.path.exists(again.tools)
+
+
+def test_a_directory_that_gets_another_file_keeps_its_time(store):
+    stages = Stages(store)
+    for inputs in (["a/b/one"], ["a/b/one", "a/b/two"]):
+        stage = stages.take(None)
+        stage.fill(store, node("o"), [entry(store, path) for path in inputs], ())
+        assert stamps(stage.tree.lower) == {STAMP_NS}
+        stages.give_back(stage, may_serve_again=True)
+        assert stages.tidy()
 
 
 def test_what_was_written_is_gone_when_the_directories_serve_again(store):
@@ -267,3 +280,30 @@ def test_a_full_disk_is_told_of_as_the_store_does(full, kind):
     stage.remove()
     stages.close()
     assert os.listdir(store.staging) == []
+
+
+def test_the_distance_of_trees_is_what_is_in_one_of_them_only():
+    def tree(*paths, directories=()):
+        return tree_of({path: Entry(path, "0" * 64) for path in paths}, directories)
+
+    trees = [
+        tree(),
+        tree("top"),
+        tree("top", "a/x", "a/y"),
+        tree("a/x", directories=("b",)),
+        tree("a/b/x", "b/y"),
+        tree("b/y", "b/z", directories=("a/b/c",)),
+    ]
+    for one in trees:
+        for other in trees:
+            different = len(set(one.leaves) ^ set(other.leaves)) + 20 * len(one.directories ^ other.directories)
+            assert _distance(one, other) == different, (one, other)
+
+
+def test_a_tree_has_all_directories_that_it_needs():
+    leaves = {path: Entry(path, "0" * 64) for path in ("top", "a/b/c/x", "a/y")}
+    tree = tree_of(leaves, ("d/e", "a"))
+    assert tree.leaves is leaves
+    assert tree.directories == {"", "a", "a/b", "a/b/c", "d", "d/e"}
+    assert tree.filled == {"", "a", "a/b/c"}
+    assert tree_of({}, ()).directories == set()

@@ -9,8 +9,10 @@ directories serve the next one as they are.
 import stat
 import struct
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
+
+import msgspec
 
 from bldr.execute.linktree import STAMP_NS, Owner, Wanted, make_directory
 from bldr.execute.trash import Trash
@@ -52,6 +54,22 @@ class _Made(NamedTuple):
     attributes: tuple[tuple[str, bytes], ...]
 
 
+class _Directory(msgspec.Struct):
+    """One of our directories, and what we put there by name: links to blobs, of which the numbers of their inodes are
+    all that must be known, other leaves, and directories."""
+
+    made: _Made
+    links: dict[str, int] = {}
+    leaves: dict[str, _Leaf] = {}
+    directories: set[str] = set()
+    size_bytes: int | None = None  # of a large one
+
+    @property
+    def count(self) -> int:
+        """How many names it has from us."""
+        return len(self.links) + len(self.leaves) + len(self.directories)
+
+
 class DirectTree:
     """Owns one tree at `root`. `copies`: whether files are copies, because actions run as the owner of blobs; `trash`
     takes what would take long to remove."""
@@ -62,10 +80,8 @@ class DirectTree:
         self._owner = owner
         self._copies = copies
         self._holds_copies = copies  # where a blob could not be linked, too
-        self._leaves: dict[str, _Leaf] = {}
-        self._names: dict[str, set[str]] = {}  # directory -> what we put there
-        self._made: dict[str, _Made] = {}
-        self._sizes: dict[str, int] = {}  # of large directories
+        self._entries: Mapping[str, Entry] = {}  # files and links by path
+        self._directories: dict[str, _Directory] = {}
         self._spare: list[tuple[str, _Made]] = []  # empty ones that lie beside the tree: making one is dear
         self._strangers: list[str] = []
         self._touched: set[str] = set()
@@ -83,53 +99,58 @@ class DirectTree:
 
     def become(self, store: Store, tree: Wanted) -> None:
         """Hold `tree`. After an error it must be removed."""
-        leaves, wanted = tree
-        self._take_away(store, leaves, wanted)
-        for directory in sorted(wanted - self._made.keys()):
+        leaves, wanted, filled = tree
+        kept = self._take_away(store, leaves, wanted)
+        for directory in sorted(wanted - self._directories.keys()):
             if self._spare:
                 place, made = self._spare.pop()
                 os.rename(place, directory, dst_dir_fd=self._fd)
-                self._made[directory], self._names[directory] = made, set()
+                self._directories[directory] = _Directory(made)
                 self._touched.add(directory)
             else:
                 make_directory(f"{self.root}/{directory}", self._owner)
                 self._keep(directory)
-            self._put(directory)
-        for path, entry in leaves.items():
-            if path not in self._leaves:
-                self._leaves[path] = self._stage(store, entry)
-                parent, _, name = path.rpartition("/")
-                self._names[parent].add(name)
-                self._touched.add(parent)
-        for directory in self._touched:
-            os.utime(f"{self.root}/{directory}" if directory else self._fd, ns=(STAMP_NS, STAMP_NS))
-            if len(self._names[directory]) > _SMALL_NAMES:
-                self._sizes[directory] = os.stat(f"{self.root}/{directory}").st_size
+            parent, _, name = directory.rpartition("/")
+            self._directories[parent].directories.add(name)
+            self._touched.add(parent)
+        self._stage(store, [entry for path, entry in leaves.items() if path not in kept])
+        self._touched.update(filled)
+        self._entries = leaves
+        for path in self._touched:
+            os.utime(f"{self.root}/{path}" if path else self._fd, ns=(STAMP_NS, STAMP_NS))
+            if self._directories[path].count > _SMALL_NAMES:
+                self._directories[path].size_bytes = os.stat(f"{self.root}/{path}").st_size
         self._touched.clear()
         if self._holds_copies:
             self._staged_ns = time.clock_gettime_ns(_REALTIME_COARSE)
 
-    def _take_away(self, store: Store, leaves: Mapping[str, Entry], wanted: Set[str]) -> None:
-        """Remove what is not wanted any more."""
-        if unwanted := self._made.keys() - wanted:
+    def _take_away(self, store: Store, leaves: Mapping[str, Entry], wanted: Set[str]) -> set[str]:
+        """Remove what is not wanted any more; the paths of the leaves that stay."""
+        kept: set[str] = set()
+        if unwanted := self._directories.keys() - wanted:
             self._discard_full(unwanted)
-        for path, leaf in list(self._leaves.items()):
-            if leaves.get(path) != leaf.entry or not self._is_sound(store, leaf):
-                os.unlink(path, dir_fd=self._fd)
-                del self._leaves[path]
-                self._take(path)
-        for directory in sorted(self._made.keys() - wanted, reverse=True):
-            made = self._made.pop(directory)
-            if directory in self._sizes or len(self._spare) >= _MOST_SPARE:
-                os.rmdir(directory, dir_fd=self._fd)
+        for path, directory in self._directories.items():
+            for name in (*directory.links, *directory.leaves):
+                place = f"{path}/{name}" if path else name
+                entry = self._entries[place]
+                if leaves.get(place) == entry and self._is_sound(store, entry, directory.links.get(name)):
+                    kept.add(place)
+                    continue
+                os.unlink(place, dir_fd=self._fd)
+                if directory.links.pop(name, None) is None:
+                    del directory.leaves[name]
+                self._touched.add(path)
+        for path in sorted(self._directories.keys() - wanted, reverse=True):
+            directory = self._directories.pop(path)
+            if directory.size_bytes is not None or len(self._spare) >= _MOST_SPARE:
+                os.rmdir(path, dir_fd=self._fd)
             else:
-                place = f"{self.root}.{made.inode}"
-                os.rename(directory, place, src_dir_fd=self._fd)
-                self._spare.append((place, made))
-            del self._names[directory]
-            self._sizes.pop(directory, None)
-            self._touched.discard(directory)
-            self._take(directory)
+                place = f"{self.root}.{directory.made.inode}"
+                os.rename(path, place, src_dir_fd=self._fd)
+                self._spare.append((place, directory.made))
+            self._touched.discard(path)
+            self._take(path)
+        return kept
 
     def _discard_full(self, unwanted: Set[str]) -> None:
         """Throw away whole those of the `unwanted` directories that hold much; what is below one is unwanted, too."""
@@ -139,40 +160,41 @@ class DirectTree:
             top_of[path] = top = top_of.get(path.rpartition("/")[0], path)
             trees.setdefault(top, []).append(path)
         for top, directories in trees.items():
-            if sum(len(self._names[path]) for path in directories) <= _SMALL_NAMES:
+            if sum(self._directories[path].count for path in directories) <= _SMALL_NAMES:
                 continue
             self._trash.add(top, self._fd)
             for directory in directories:
-                for name in self._names.pop(directory):
-                    self._leaves.pop(f"{directory}/{name}", None)
-                del self._made[directory]
-                self._sizes.pop(directory, None)
+                del self._directories[directory]
                 self._touched.discard(directory)
             self._take(top)
 
-    def _is_sound(self, store: Store, leaf: _Leaf) -> bool:
-        """Whether the store still vouches for what was staged. Raises BlobMissing."""
-        entry = leaf.entry
+    def _is_sound(self, store: Store, entry: Entry, linked: int | None) -> bool:
+        """Whether the store vouches for what was staged, and for the inode that was linked. Raises BlobMissing."""
         if not entry.hash:
             return True
         inode = store.blobs.inode(Digest(entry.hash, entry.size_bytes), entry.executable)
-        return not leaf.is_fixed or inode == leaf.inode
+        return linked is None or linked == inode
 
-    def _stage(self, store: Store, entry: Entry) -> _Leaf:
-        if not entry.hash:
-            os.symlink(entry.link, entry.path, dir_fd=self._fd)
-            status = os.stat(entry.path, dir_fd=self._fd, follow_symlinks=False)
-            return _Leaf(entry, status.st_ino, status.st_mode, 0)
-        digest = Digest(entry.hash, entry.size_bytes)
+    def _stage(self, store: Store, new: Sequence[Entry]) -> None:
+        files = [entry for entry in new if entry.hash]
+        inodes: Sequence[int | None] = [None] * len(files)
         if self._copies:
-            store.blobs.copy(digest, entry.executable, entry.path, self._fd)
+            for entry in files:
+                store.blobs.copy(Digest(entry.hash, entry.size_bytes), entry.executable, entry.path, self._fd)
         else:
-            inode = store.blobs.link(digest, entry.executable, entry.path, self._fd)
-            if inode is not None:
-                return _Leaf(entry, inode, stat.S_IFREG | (0o555 if entry.executable else 0o444), 0, is_fixed=True)
-            self._holds_copies = True
-        status = os.stat(entry.path, dir_fd=self._fd, follow_symlinks=False)
-        return _Leaf(entry, status.st_ino, status.st_mode, status.st_ctime_ns)
+            inodes = store.blobs.link_all(files, self._fd)
+        for entry, inode in zip(files, inodes, strict=True):
+            parent, _, name = entry.path.rpartition("/")
+            if inode is None:
+                self._holds_copies = True
+                self._keep_leaf(entry)
+            else:
+                self._directories[parent].links[name] = inode
+        if len(files) < len(new):
+            for entry in new:
+                if entry.link:
+                    os.symlink(entry.link, entry.path, dir_fd=self._fd)
+                    self._keep_leaf(entry)
 
     # After it
 
@@ -181,7 +203,7 @@ class DirectTree:
         self._strangers = []
         opened = {"": self._fd}
         try:
-            return all(self._is_directory_as_staged(directory, opened) for directory in sorted(self._made))
+            return all(self._is_directory_as_staged(directory, opened) for directory in sorted(self._directories))
         except OSError:  # not there, not a directory, or without permissions: all of that is a change
             return False
         finally:
@@ -194,30 +216,47 @@ class DirectTree:
             parent, _, name = directory.rpartition("/")
             opened[directory] = os.open(name, _DIRECTORY, dir_fd=opened[parent])
         here = opened[directory]
+        known = self._directories[directory]
         status = os.fstat(here)
-        if status.st_size > self._sizes.get(directory, _SMALL_BYTES) or _seen(here, status) != self._made[directory]:
+        most_bytes = _SMALL_BYTES if known.size_bytes is None else known.size_bytes
+        if status.st_size > most_bytes or _seen(here, status) != known.made:
             return False
         prefix = f"{directory}/" if directory else ""
-        known = self._names[directory]
+        links = known.links
         found = 0
+        others = []
         with os.scandir(here) as items:
             for item in items:
-                name = item.name
-                if name not in known:
-                    self._strangers.append(prefix + name)
-                    continue
-                found += 1
-                leaf = self._leaves.get(prefix + name)
-                if leaf is None or (leaf.is_fixed and item.inode() == leaf.inode):
-                    continue
-                if not self._is_leaf_as_staged(leaf, name, here):
-                    return False
+                if links.get(item.name) == item.inode():
+                    found += 1
+                else:
+                    others.append(item.name)
+        for name in others:
+            leaf = self._leaf(directory, name)
+            if leaf is None and name not in known.directories:
+                self._strangers.append(prefix + name)
+                continue
+            found += 1
+            if leaf is not None and not self._is_leaf_as_staged(leaf, name, here):
+                return False
         self._touched.add(directory)
-        return found == len(known)
+        return found == known.count
+
+    def _leaf(self, directory: str, name: str) -> _Leaf | None:
+        """What is known of a leaf; None where we put none."""
+        known = self._directories.get(directory)
+        if known is None:
+            return None
+        inode = known.links.get(name)
+        if inode is None:
+            return known.leaves.get(name)
+        entry = self._entries[f"{directory}/{name}" if directory else name]
+        return _Leaf(entry, inode, stat.S_IFREG | (0o555 if entry.executable else 0o444), 0, is_fixed=True)
 
     def is_untouched(self, path: str, status: os.stat_result) -> bool:
         """Whether a stat proves that a file is as it was staged."""
-        leaf = self._leaves.get(path)
+        parent, _, name = path.rpartition("/")
+        leaf = self._leaf(parent, name)
         return leaf is not None and bool(leaf.entry.hash) and self._is_same(leaf, status) is True
 
     def _is_leaf_as_staged(self, leaf: _Leaf, name: str, here: int) -> bool:
@@ -265,21 +304,20 @@ class DirectTree:
     def _keep(self, directory: str, descriptor: int = -1) -> None:
         opened = descriptor if descriptor >= 0 else os.open(directory, _DIRECTORY, dir_fd=self._fd)
         try:
-            self._made[directory] = _seen(opened, os.fstat(opened))
+            self._directories[directory] = _Directory(_seen(opened, os.fstat(opened)))
         finally:
             if opened != descriptor:
                 os.close(opened)
-        self._names[directory] = set()
         self._touched.add(directory)
 
-    def _put(self, path: str) -> None:
-        parent, _, name = path.rpartition("/")
-        self._names[parent].add(name)
-        self._touched.add(parent)
+    def _keep_leaf(self, entry: Entry) -> None:
+        status = os.stat(entry.path, dir_fd=self._fd, follow_symlinks=False)
+        parent, _, name = entry.path.rpartition("/")
+        self._directories[parent].leaves[name] = _Leaf(entry, status.st_ino, status.st_mode, status.st_ctime_ns)
 
-    def _take(self, path: str) -> None:
-        parent, _, name = path.rpartition("/")
-        self._names[parent].discard(name)
+    def _take(self, directory: str) -> None:
+        parent, _, name = directory.rpartition("/")
+        self._directories[parent].directories.discard(name)
         self._touched.add(parent)
 
 

@@ -1,6 +1,6 @@
 """A tree of links to blobs that no action can change, and what trees of every kind have in common."""
 
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from bldr.plan.entries import Entry
@@ -15,13 +15,15 @@ Owner = tuple[int, int] | None
 
 
 class Wanted(NamedTuple):
-    """What a tree holds: files and links by path, and all its directories, of which "" is the root."""
+    """What a tree holds: files and links by path, and all its directories, of which "" is the root; `filled` are those
+    that hold files or links themselves."""
 
     leaves: Mapping[str, Entry]
     directories: Set[str]
+    filled: Set[str]
 
 
-NOTHING = Wanted({}, frozenset())
+NOTHING = Wanted({}, frozenset(), frozenset())
 
 
 class LinkTree:
@@ -35,21 +37,28 @@ class LinkTree:
 
     def become(self, store: Store, tree: Wanted) -> None:
         """Hold `tree`. After an error it must be removed."""
-        leaves, wanted = tree
+        leaves, wanted, _ = tree
         touched = self._take_away(store, leaves, wanted)
         for directory in sorted(wanted - self._directories):
             make_directory(self._place(directory), self._owner)
             touched |= {directory, directory.rpartition("/")[0]}
-        for path, entry in leaves.items():
-            if path not in self._entries:
-                if entry.hash:
-                    store.blobs.link(Digest(entry.hash, entry.size_bytes), entry.executable, self._place(path))
-                else:
-                    os.symlink(entry.link, self._place(path))
-                touched.add(path.rpartition("/")[0])
+        new = [entry for path, entry in leaves.items() if path not in self._entries]
+        if new:
+            self._stage(store, new)
+            touched.update(entry.path.rpartition("/")[0] for entry in new)
         for directory in touched & wanted:
             os.utime(self._place(directory), ns=(STAMP_NS, STAMP_NS))
         self._entries, self._directories = leaves, wanted
+
+    def _stage(self, store: Store, new: Sequence[Entry]) -> None:
+        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            store.blobs.link_all([entry for entry in new if entry.hash], descriptor)
+        finally:
+            os.close(descriptor)
+        for entry in new:
+            if entry.link:
+                os.symlink(entry.link, self._place(entry.path))
 
     def _take_away(self, store: Store, leaves: Mapping[str, Entry], wanted: Set[str]) -> set[str]:
         """Remove what is not wanted any more; returns the directories that were changed by it."""
@@ -78,10 +87,11 @@ class LinkTree:
         return f"{self._root}/{path}" if path else self._root
 
 
-def with_parents(leaves: Iterable[str], directories: Collection[str]) -> frozenset[str]:
-    """`directories`, and all that must be there for them and for `leaves`; "" is the root."""
-    above = {path.rpartition("/")[0] for path in (*directories, *leaves)}
-    return frozenset((*directories, *above, *(parent for directory in above for parent in parents(directory))))
+def tree_of(leaves: Mapping[str, Entry], directories: Iterable[str]) -> Wanted:
+    """The tree that holds `leaves`, `directories`, and all that must be there for them."""
+    filled = {path.rpartition("/")[0] for path in leaves}
+    bottom = filled.union(directories)
+    return Wanted(leaves, bottom.union(*map(parents, bottom)), filled)
 
 
 def make_directory(path: str, owner: Owner) -> None:

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from bldr.api.sandbox import StagedTree
 from bldr.execute.direct import DirectTree
-from bldr.execute.linktree import NOTHING, STAMP_NS, LinkTree, Owner, Wanted, make_directory, parents, with_parents
+from bldr.execute.linktree import NOTHING, STAMP_NS, LinkTree, Owner, Wanted, make_directory, parents, tree_of
 from bldr.execute.trash import Trash
 from bldr.graph.actions import ActionNode
 from bldr.plan.entries import Entry
@@ -251,17 +251,14 @@ def wanted_of(node: ActionNode, inputs: Sequence[Entry]) -> Wanted:
     directories.update(
         output.path for output in node.action.outputs if output.is_directory and output.path in node.optional_outputs
     )
-    leaves = {}
-    for entry in inputs:
-        if entry.hash or entry.link:
-            leaves[entry.path] = entry
-        else:
-            directories.add(entry.path)
+    leaves = {entry.path: entry for entry in inputs if entry.hash or entry.link}
+    if len(leaves) < len(inputs):
+        directories.update(entry.path for entry in inputs if not entry.hash and not entry.link)
     for path, text in node.action.files:
         digest = bytes_digest(text.encode())
         leaves[path] = Entry(path, digest.hash, digest.size_bytes)
         directories.discard(path)
-    return Wanted(leaves, with_parents(leaves, directories))
+    return tree_of(leaves, directories)
 
 
 @contextmanager
@@ -279,8 +276,7 @@ def _store_files(store: Store, node: ActionNode) -> None:
 
 
 def _tree_of(entries: Sequence[Entry]) -> Wanted:
-    leaves = {entry.path: entry for entry in entries}
-    return Wanted(leaves, with_parents(leaves, ())) if leaves else NOTHING
+    return tree_of({entry.path: entry for entry in entries}, ()) if entries else NOTHING
 
 
 def _lstat(path: str) -> os.stat_result | None:
@@ -304,6 +300,8 @@ def _nearest(stages: Sequence[Staged], aim: Wanted) -> tuple[Staged, int]:
 
 def _distance(one: Wanted, other: Wanted) -> int:
     """What it costs, in links, to make one tree of another."""
-    alike = len(one.leaves.keys() & other.leaves.keys())  # half a dozen times faster than what differs
+    alike = 0
+    if not one.filled.isdisjoint(other.filled):
+        alike = len(one.leaves.keys() & other.leaves.keys())  # half a dozen times faster than what differs
     leaves = len(one.leaves) + len(other.leaves) - 2 * alike
     return leaves + _DIRECTORY_LINKS * len(one.directories ^ other.directories)
