@@ -158,13 +158,6 @@ class Cell:
             if error.errno != errno.EINVAL:
                 raise
 
-    def _answer(self, launch: Running) -> None:
-        """Let pid 1 go on; it may be dead, or be the command by now."""
-        try:  # noqa: SIM105 - contextlib is not imported here
-            launch.reports.send(b"go")
-        except OSError:
-            pass
-
     def _attend(self, launch: Running, ready: set[int]) -> None:
         """Whatever is to be done for a launch that runs."""
         if launch.reports.fileno() in ready:
@@ -410,11 +403,8 @@ class Cell:
     def _send(self, message: tuple[Any, ...], fds: tuple[int, ...] = ()) -> None:
         if not self._engine_is_there:
             return
-        data = wire.frame(message)
         try:
-            sent = self._sock.sendmsg([data], wire.descriptors(fds) if fds else [])
-            if sent < len(data):
-                self._sock.sendall(data[sent:])
+            wire.send(self._sock, message, fds)
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.ECONNRESET):
                 raise

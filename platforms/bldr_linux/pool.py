@@ -36,11 +36,8 @@ class Cell:
 
     def send(self, message: tuple[Any, ...], fds: tuple[int, ...] = ()) -> None:
         """Say something. A socket that is closed is for whoever reads it: the last message may say why."""
-        data = wire.frame(message)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            sent = self.sock.sendmsg([data], wire.descriptors(fds) if fds else [])
-            if sent < len(data):
-                self.sock.sendall(data[sent:])
+            wire.send(self.sock, message, fds)
 
 
 class Pool:

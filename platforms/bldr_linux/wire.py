@@ -33,6 +33,14 @@ def descriptors(fds: tuple[int, ...]) -> list[tuple[int, int, bytes]]:
     return [(_SOL_SOCKET, _SCM_RIGHTS, b"".join(fd.to_bytes(_INT_BYTES, "little") for fd in fds))]
 
 
+def send(sock: _socket.socket, message: tuple[Any, ...], fds: tuple[int, ...] = ()) -> None:
+    """Send all of one message. Raises OSError."""
+    data = frame(message)
+    sent = sock.sendmsg([data], descriptors(fds) if fds else [])
+    if sent < len(data):
+        sock.sendall(data[sent:])
+
+
 class Receiver:
     """Owns what came in and is not yet whole, and the descriptors that nobody has taken."""
 
