@@ -111,7 +111,7 @@ def program(machine: str, on_violation: str = "deny") -> bytes:
         _jump(_EQUAL, _AUDIT_ARCHITECTURE[machine], 1, 0),
         _fail(_ENOSYS),
         _load(_NUMBER),
-        *_search(_ranges(cases)),
+        *_assemble(_search(_ranges(cases))),
     ]
     return b"".join(code)
 
@@ -153,13 +153,37 @@ def _ranges(cases: dict[int, list[bytes]]) -> list[tuple[int, list[bytes]]]:
     return [*ranges, (_UNKNOWN_FROM, [_fail(_ENOSYS)])]
 
 
-def _search(ranges: list[tuple[int, list[bytes]]]) -> list[bytes]:
-    """Find the range by halving: the kernel runs the filter for each of its calls when it is installed."""
+def _search(ranges: list[tuple[int, list[bytes]]]) -> list[bytes | tuple[int, int | bytes, int | bytes]]:
+    """Find the range by halving: the kernel runs the filter for each of its calls when it is installed.
+
+    The choices come as (first number above, where to for that one, where to for those below), see `_assemble`.
+    """
     if len(ranges) == 1:
-        return ranges[0][1]
+        return list(ranges[0][1])
     middle = len(ranges) // 2
     below, above = _search(ranges[:middle]), _search(ranges[middle:])
-    return [_jump(_AT_LEAST, ranges[middle][0], len(below), 0), *below, *above]
+    to_below: int | bytes = 0
+    if len(below) == 1 and isinstance(below[0], bytes):
+        to_below, below = below[0], []
+    to_above: int | bytes = len(below)
+    if len(above) == 1 and isinstance(above[0], bytes):
+        to_above, above = above[0], []
+    return [(ranges[middle][0], to_above, to_below), *below, *above]
+
+
+def _assemble(code: list[bytes | tuple[int, int | bytes, int | bytes]]) -> list[bytes]:
+    """Make jumps of choices: past so many instructions, or to an answer, each of which stands once at the end. The
+    kernel translates every instruction anew for every launch."""
+    ends = (end for choice in code if isinstance(choice, tuple) for end in choice[1:])
+    answers = list(dict.fromkeys(end for end in ends if isinstance(end, bytes)))
+    place = {answer: len(code) + index for index, answer in enumerate(answers)}
+    done = []
+    for at, part in enumerate(code):
+        if isinstance(part, tuple):
+            above, below = (end if isinstance(end, int) else place[end] - at - 1 for end in part[1:])
+            part = _jump(_AT_LEAST, part[0], above, below)
+        done.append(part)
+    return [*done, *answers]
 
 
 def _instruction(code: int, if_true: int, if_false: int, value: int) -> bytes:
