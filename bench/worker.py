@@ -180,10 +180,14 @@ class Direct:
 
 
 class _Usr:
-    """Stands for the staged toolchains: all of `/usr`, as the launches without inputs have it."""
+    """Stands for the staged toolchains, which are known as theirs are: all of `/usr`, as the launches without inputs
+    have it."""
+
+    def __init__(self) -> None:
+        self._sysroot = Sysroot(spec().inputs, spec().links)
 
     def stage(self, _toolchains: Sequence[Toolchain]) -> Sysroot:
-        return Sysroot(spec().inputs, spec().links)
+        return self._sysroot
 
 
 def main() -> None:
