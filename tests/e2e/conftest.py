@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -106,6 +107,40 @@ class Project:
         )
 
 
+class Watcher:
+    """A `bldr watch` that runs in a project, and what it has said."""
+
+    def __init__(self, project, *words):
+        self.project = project
+        self.log = project.cache.parent / f"watch-{len(os.listdir(project.cache.parent))}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                project.command("watch", *(words or ("//...",))),
+                cwd=project.root,
+                env=project.env(PYTHONSAFEPATH="1"),  # as the script `bldr`: no code comes from where one stands
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def said(self):
+        return self.log.read_text()
+
+    @property
+    def builds(self):
+        """How many builds it has told of."""
+        return self.said.count("done: ") + self.said.count("failed: ")
+
+    @property
+    def waits(self):
+        return self.said.endswith("^C ends\n")
+
+    def end(self, number=signal.SIGINT):
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
 @pytest.fixture(scope="session")
 def toolchains_cache(tmp_path_factory):
     """A cache in which the toolchains are detected and staged, so that not every test spends seconds on it."""
@@ -193,3 +228,22 @@ C_FILES = {
 @pytest.fixture
 def c_project(project):
     return project(C_FILES)
+
+
+@pytest.fixture
+def watch(project, until):
+    """A function that makes a project and a watcher of it that waits for its first change, unless it is quiet."""
+    started = []
+
+    def start(files, *words):
+        made = files if hasattr(files, "root") else project(files)
+        started.append(Watcher(made, *words))
+        if "-q" not in words:
+            until(lambda: started[-1].waits)
+        return made, started[-1]
+
+    yield start
+    for watcher in started:
+        if watcher.process.poll() is None:
+            watcher.process.send_signal(signal.SIGCONT)
+            watcher.end(signal.SIGTERM)

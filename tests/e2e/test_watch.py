@@ -18,65 +18,13 @@ BUILDERFILE = """
 FILES = {"Builderfile": BUILDERFILE, "a.txt": "a\n", "parts/one.in": "one\n"}
 
 
-class Watcher:
-    """A `bldr watch` that runs in a project, and what it has said."""
-
-    def __init__(self, project, *words):
-        self.project = project
-        self.log = project.cache.parent / f"watch-{len(os.listdir(project.cache.parent))}.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                project.command("watch", *(words or ("//...",))),
-                cwd=project.root,
-                env=project.env(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-
-    @property
-    def said(self):
-        return self.log.read_text()
-
-    @property
-    def builds(self):
-        """How many builds it has told of."""
-        return self.said.count("done: ") + self.said.count("failed: ")
-
-    @property
-    def waits(self):
-        return self.said.endswith("^C ends\n")
-
-    def end(self, number=signal.SIGINT):
-        self.process.send_signal(number)
-        return self.process.wait(60)
-
-
-@pytest.fixture
-def watch(project, until):
-    """A function that makes a project and a watcher of it that waits for its first change."""
-    started = []
-
-    def start(files=FILES, *words):
-        made = files if hasattr(files, "root") else project(files)
-        started.append(Watcher(made, *words))
-        until(lambda: started[-1].waits)
-        return made, started[-1]
-
-    yield start
-    for watcher in started:
-        if watcher.process.poll() is None:
-            watcher.process.send_signal(signal.SIGCONT)
-            watcher.end(signal.SIGTERM)
-
-
 def text(project):
     path = project.out("joined.txt")
     return path.read_text() if path.exists() else ""
 
 
 def test_a_change_is_built(watch, until):
-    project, watcher = watch()
+    project, watcher = watch(FILES)
     assert text(project) == "a\none\n"
     project.write({"a.txt": "b\n"})
     until(lambda: text(project) == "b\none\n" and watcher.waits)
@@ -86,7 +34,7 @@ def test_a_change_is_built(watch, until):
 
 
 def test_a_file_that_an_editor_replaces_and_one_that_a_pattern_finds(watch, until):
-    project, _ = watch()
+    project, _ = watch(FILES)
     (project.root / ".a.txt.new").write_text("edited\n")
     (project.root / ".a.txt.new").replace(project.root / "a.txt")
     until(lambda: text(project) == "edited\none\n")
@@ -99,7 +47,7 @@ def test_a_file_that_an_editor_replaces_and_one_that_a_pattern_finds(watch, unti
 
 
 def test_what_no_build_depends_on_is_no_reason(watch, until):
-    project, watcher = watch()
+    project, watcher = watch(FILES)
     builds = watcher.builds
     project.write({"bldr-out/mine.txt": "mine", ".git/index": "x", "parts/.one.in.swp": "an editor's own"})
     project.write({"a.txt": "b\n"})
@@ -122,7 +70,7 @@ def test_a_link_leads_to_what_changes(watch, until, project):
 
 
 def test_a_broken_builderfile_is_shown_and_mended(watch, until):
-    project, watcher = watch()
+    project, watcher = watch(FILES)
     whole = project.read("Builderfile")
     (project.root / "Builderfile").write_text(whole + "[broken\n")
     until(lambda: "not valid TOML" in watcher.said and watcher.waits)
@@ -186,7 +134,7 @@ def test_git_changes_thousands_of_files_at_once(watch, until, project):
 
 @pytest.mark.parametrize("how", ["removed", "moved"])
 def test_a_workspace_that_goes_and_returns(watch, until, project, how):
-    made, watcher = watch()
+    made, watcher = watch(FILES)
     away = made.root.with_name("away")
     if how == "removed":
         shutil.copytree(made.root, away)
@@ -202,7 +150,7 @@ def test_a_workspace_that_goes_and_returns(watch, until, project, how):
 
 
 def test_a_builder_that_is_killed_is_replaced(watch, until):
-    project, watcher = watch()
+    project, watcher = watch(FILES)
     children = subprocess.run(
         ["ps", "-o", "pid=", "--ppid", str(watcher.process.pid)], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -34,8 +34,10 @@ command = "cat $SRCS > $OUT"
 
 ASK = """
 import sys
+from bldr.watch import awaited
 from bldr.watch.client import ask
 
+awaited.answer_behind = lambda *_: b""  # who builds it for us has no proof
 sys.exit(42 if ask(sys.argv[1:]) is None else 0)
 """
 

@@ -12,7 +12,8 @@ from bldr.report.plain import LogFrame, PlainListener
 
 def make_listeners(arguments: Namespace, environ: Mapping[str, str]) -> list[Listener]:
     """The listeners of one build; the first shows it to people. Raises BldrError for a file that cannot be written."""
-    listeners = [_display(sys.stderr, arguments, environ)]
+    streams = getattr(sys.stderr, "streams", (sys.stderr,))  # `bldr watch` has two: see `bldr.watch.recorded`
+    listeners = [_display(out, arguments, environ) for out in streams]
     if environ.get("GITHUB_ACTIONS") == "true":
         from bldr.report.annotations import GitHubListener
 

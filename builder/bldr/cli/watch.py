@@ -62,7 +62,7 @@ def _open_server(root: str, words: Sequence[str], screen: "Screen") -> "Server |
         return None
     try:
         key = request_key(words, os.getcwd(), os.environ)
-        return Server(root, cache_directory(words, os.environ), [key])
+        return Server(root, cache_directory(words, os.environ), key)
     except BlockingIOError:
         return None
     except OSError as error:
@@ -172,11 +172,14 @@ def _build(kept: "Kept", command: str, words: Sequence[str], root: str, started_
     report = None if order["settling"] else _build_little(kept, [command, *words], order["held"])
     if report is not None:
         return report
+    if order["asked"]:
+        kept.forget()  # whoever asks is told what comes of a look at everything
+    kept.passed_on = None
     before = kept.workspace if kept.reported else None
     arguments = parse(command, words)
     arguments.started_ns = started_ns
     arguments.session = partial(WarmSession, kept)
-    exit_code = _run(
+    exit_code, said = _run(
         partial(bundled_command(command).run, arguments),
         order["held"],
         lambda: not kept.outcome or kept.outcome.ran > 0,
@@ -188,6 +191,7 @@ def _build(kept: "Kept", command: str, words: Sequence[str], root: str, started_
         "remembered": not kept.remembers
         or bool(kept.outcome and not kept.outcome.is_repeatable)
         or (kept.snapshot is not None and kept.snapshot[1] >= order["as_of_ns"]),
+        "shared": _shared(kept, exit_code, said),
     }
     workspace = kept.workspace
     if workspace is not None and workspace is before and kept.plan is not None:
@@ -212,11 +216,20 @@ def _build_little(kept: "Kept", words: list[str], held: str) -> "Message | None"
     if not kept.reported or snapshot is None or _snapshot(words) != snapshot:
         return None
     before = _snapshot(words, since=True)
-    code = _run(partial(answer, words), held, lambda: _snapshot(words, since=True) != before)
+    code, said = _run(partial(answer, words), held, lambda: _snapshot(words, since=True) != before)
     if code is None or _snapshot(words) != snapshot:
         return None
     ran = int(_snapshot(words, since=True) != before)
-    return {"exit_code": code, "ran": ran, "remembered": True, "same": True}
+    return {"exit_code": code, "ran": ran, "remembered": True, "same": True, "shared": _shared(kept, code, said)}
+
+
+def _shared(kept: "Kept", code: int | None, said: list[str]) -> "Message | None":
+    """What others may be told who ask for the same; None where they have to look themselves."""
+    from bldr.cli.main import BUG, INTERRUPTED
+
+    if kept.passed_on is None or code in (INTERRUPTED, BUG):
+        return None
+    return {"exit_code": code, "said": said, "passed_on": kept.passed_on}
 
 
 def _snapshot(words: Sequence[str], *, since: bool = False) -> tuple[int, int] | None:
@@ -232,15 +245,21 @@ def _snapshot(words: Sequence[str], *, since: bool = False) -> tuple[int, int] |
     return status.st_ino, status.st_mtime_ns
 
 
-def _run(run: "Callable[[], int | None]", held: str, is_worth_telling: "Callable[[], bool]") -> int | None:
-    """Run a command as `bldr` does. With `held`, nothing is shown unless it failed or is worth telling."""
+def _run(
+    run: "Callable[[], int | None]", held: str, is_worth_telling: "Callable[[], bool]"
+) -> tuple[int | None, list[str]]:
+    """Run a command as `bldr` does; its exit code, and what it said on standard error and output.
+
+    With `held`, nothing is shown unless it failed or is worth telling.
+    """
     from io import StringIO
 
     from bldr.cli.main import report
+    from bldr.watch.recorded import Recorded
 
-    shown, buffer = sys.stderr, StringIO()
-    if held:
-        sys.stderr = buffer
+    screen, stdout, buffer = sys.stderr, sys.stdout, StringIO()
+    recorded = Recorded(buffer if held else screen), Recorded(stdout)
+    sys.stderr, sys.stdout = recorded
     try:
         try:
             code = run()
@@ -248,8 +267,8 @@ def _run(run: "Callable[[], int | None]", held: str, is_worth_telling: "Callable
         except Exception as error:
             code = report(error, debug=bool(os.environ.get("BLDR_DEBUG")))
         if held and code is not None and (code or is_worth_telling()):
-            shown.write(held.lstrip(" ") + buffer.getvalue())
-            shown.flush()
+            screen.write(held.lstrip(" ") + buffer.getvalue())
+            screen.flush()
     finally:
-        sys.stderr = shown
-    return code
+        sys.stderr, sys.stdout = screen, stdout
+    return code, [each.kept.getvalue() for each in recorded]

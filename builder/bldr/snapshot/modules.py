@@ -3,6 +3,8 @@
 import os
 import sys
 
+from bldr.snapshot.files import SETTLED_NS
+
 _METADATA = (".dist-info", ".egg-info", ".egg-link", ".egg")
 _INSTALLED = ("site-packages", "dist-packages")
 
@@ -30,6 +32,16 @@ def modules_and_paths() -> tuple[list[str], list[str], list[str]]:
         else:
             absent.append(path)
     return list(files), directories, absent
+
+
+def are_older(than_ns: int) -> bool:
+    """Whether nothing of it is newer: a process that began then runs what one would that begins now."""
+    files, directories, _ = modules_and_paths()
+    try:
+        states = [os.stat(path) for path in (*files, *directories)]
+    except OSError:
+        return False
+    return all(max(state.st_mtime_ns, state.st_ctime_ns) <= than_ns - SETTLED_NS for state in states)
 
 
 def _is_standard(path: str) -> bool:

@@ -138,7 +138,7 @@ class _Proofs:
             "cache": cache,
             "root": self._root,
             "written_ns": time.time_ns(),
-            "passed_on": self._passed_on(),
+            "passed_on": inherited(self._built.workspace, self._built.toolchains),
             "inodes": list(self._inodes.values()),
             "absent": self._absent,
             "directories": list(self._directories.values()),
@@ -409,10 +409,12 @@ class _Proofs:
         packed = _packed(numbers(status)) if is_settled else _packed((0, 0, 0, 0, 0))
         self._directories[directory] = (directory, packed, listing(directory, whole=True), True)
 
-    def _passed_on(self) -> dict[str, str | None]:
-        names = {name for target in self._built.workspace.targets for name in target.attributes.env_inherit}
-        names.update(self._built.toolchains.variables())
-        return passed_on(sorted(names), os.environ)
+
+def inherited(workspace: Workspace, toolchains: HostToolchains) -> dict[str, str | None]:
+    """The variables that no request's key has in it, and targets or toolchains look at all the same."""
+    names = {name for target in workspace.targets for name in target.attributes.env_inherit}
+    names.update(toolchains.variables())
+    return passed_on(sorted(names), os.environ)
 
 
 def _is_settled(status: os.stat_result, before_ns: int) -> bool:

@@ -1,4 +1,15 @@
-"""Asks a `bldr watch` of the workspace whether anything has changed since the last build of a request succeeded.
+"""Asks a `bldr watch` of the workspace for a request: whether anything has changed since its last build succeeded and,
+where the watcher builds the very same, for a build.
+
+One question on a connection, `question` behind its length, and one of these answers, behind which the watcher hangs up:
+
+    same 0 SUMMARY 0 STDOUT 0           nothing has changed: this is what a build would say
+    unknown                             whoever asks has to look himself
+    wait 0 [wait 0 ...] ANSWER          the watcher builds it, from now on or after the build that runs: at once, and
+                                        again and again until the answer is there; which is "unknown" or
+    built 0 CODE 0 STDERR 0 STDOUT 0    what the build said, and the exit code of its command
+
+An answer that is none of these, or does not come in time, is "unknown".
 
 Nothing is imported at the top but what the interpreter has loaded already, and little more when somebody watches.
 """
@@ -21,12 +32,15 @@ PATIENCE_S = 0.1
 
 SAME = b"same"
 UNKNOWN = b"unknown"
-PROTOCOL = "bldr watch 1"
+WAIT = b"wait\0"
+BUILT = b"built"
+PROTOCOL = "bldr watch 2"
 MOST_BYTES = 1 << 20
 
 
 def ask(words: "Sequence[str]") -> int | None:
-    """Do what the command line `words` asks for if a watcher knows that it is nothing; the exit code, or None."""
+    """Do what the command line `words` asks for if a watcher knows that it is nothing, or does it; the exit code, or
+    None."""
     started_s = time.monotonic()
     cache = cache_directory(words, os.environ)
     try:
@@ -37,7 +51,7 @@ def ask(words: "Sequence[str]") -> int | None:
         for root in _upwards(directory):
             name = name_of(root)
             if name in names:
-                answer = _asked(f"{cache}/{FOLDER}", name, question(words, directory, cache, os.environ))
+                answer = _asked(f"{cache}/{FOLDER}", name, words, question(words, directory, cache, os.environ))
                 return _told(answer, time.monotonic() - started_s)
     except OSError:
         pass  # nobody watches, or whoever does is in no state to answer
@@ -53,12 +67,17 @@ def name_of(root: str) -> str:
 
 def question(words: "Sequence[str]", directory: str, cache: str, environ: "Mapping[str, str]") -> bytes:
     """The request, and all of ours that decides whether a snapshot is meant for us: fields that end with a zero."""
-    from bldr import __version__
-
     fields = [PROTOCOL, request_key(words, directory, environ), cache, namespace()]
-    fields += [__version__, sys.executable, sys.version, str(len(sys.path)), *sys.path]
+    fields += installation()
     fields += [f"{name}={environ[name]}" for name in SET_BY_SHELLS if name in environ]
     return "".join([f"{field}\0" for field in fields]).encode("utf-8", "surrogateescape")
+
+
+def installation() -> "list[str]":
+    """What runs here."""
+    from bldr import __version__
+
+    return [__version__, sys.executable, sys.version, str(len(sys.path)), *sys.path]
 
 
 def namespace() -> str:
@@ -75,7 +94,7 @@ def _upwards(directory: str) -> "list[str]":
     return found
 
 
-def _asked(folder: str, name: str, asked: bytes) -> bytes:
+def _asked(folder: str, name: str, words: "Sequence[str]", asked: bytes) -> bytes:
     """The answer of who listens. Raises OSError; also where that is somebody else than this user."""
     import _socket
 
@@ -91,10 +110,14 @@ def _asked(folder: str, name: str, asked: bytes) -> bytes:
             if peer_of(connection) != os.geteuid():
                 raise PermissionError(name)
             connection.send(len(asked).to_bytes(4, "little") + asked)
-            pieces = []
+            answer = connection.recv(1 << 16)
+            if answer.startswith(WAIT):
+                from bldr.watch.awaited import answer_behind
+
+                return answer_behind(connection, answer, words)
             while piece := connection.recv(1 << 16):
-                pieces.append(piece)
-            return b"".join(pieces)
+                answer += piece
+            return answer
         finally:
             connection.close()
     finally:
@@ -110,8 +133,12 @@ def peer_of(connection: "object") -> int:
 
 
 def _told(answer: bytes, elapsed_s: float) -> int | None:
-    """Say what was answered: the summary and standard output of a build of which nothing runs; None for no answer."""
+    """Say what was answered, as the build itself does; None for no answer."""
     kind, _, rest = answer.partition(b"\0")
+    if kind == BUILT:
+        from bldr.watch.awaited import repeat
+
+        return repeat(rest)
     summary, end, printed = rest.partition(b"\0")
     if kind != SAME or not end or not printed.endswith(b"\0"):
         return None

@@ -23,10 +23,10 @@ class Screen:
         self._quiet = quiet
         self._held = False
 
-    def begin(self, changed: Sequence[str], *, lost: bool, settling: bool) -> str:
+    def begin(self, changed: Sequence[str], *, lost: bool, quietly: bool) -> str:
         """Before a build: say why. Returns what was held back, because the build is likely to be nothing."""
         said = "" if self._quiet else _changed(changed, lost=lost)
-        self._held = settling or (bool(changed) and not lost and all(map(is_passing, changed)))
+        self._held = quietly or (bool(changed) and not lost and all(map(is_passing, changed)))
         if self._held:
             return said or " "
         self._write((_CLEAR if self._clear else "") + said)

@@ -1,4 +1,5 @@
-"""Answers whether anything has changed since the last build of a request succeeded: from proof, or not at all.
+"""Answers whether anything has changed since the last build of a request succeeded: from proof, or not at all. Whoever
+asks for what the watcher builds itself may wait for its next build, and is told what that says.
 
 A proof is one look at everything that the snapshot of a request rests on, begun when all of it that is in the workspace
 was watched, and no change since that may concern it. In any doubt the answer is "unknown", and who asked looks.
@@ -16,11 +17,14 @@ from typing import Any
 from bldr.snapshot.files import FOLDER as SNAPSHOTS
 from bldr.snapshot.files import decoded, encoded, place_of
 from bldr.watch import client, inotify
+from bldr.watch.builder import Message
 from bldr.watch.changes import Changes
 from bldr.watch.inotify import Inotify
 from bldr.watch.mounts import Mounts
 from bldr.watch.proving import BUSY, Proof, Result, prove
+from bldr.watch.question import Question
 from bldr.watch.tree import Tree
+from bldr.watch.waiters import Waiters
 from bldr.watch.watching import Source
 
 _MOST_KEYS = 16
@@ -32,7 +36,6 @@ _BUSY_S = 0.5
 """How long after somebody else was found building."""
 
 _PATIENCE_S = 0.05
-_DAY_NS = 86_400_000_000_000
 
 
 class Claim:
@@ -61,16 +64,20 @@ class Claim:
 
 
 class Server:
-    """Owns the socket of one watched workspace. `keys` are the requests to prove without having been asked.
+    """Owns the socket of one watched workspace. `key` is the request that the watcher builds, "" for none.
 
     Raises OSError where there can be none; BlockingIOError where another watcher has it.
     """
 
-    def __init__(self, root: str, cache: str, keys: Collection[str] = ()) -> None:
+    def __init__(self, root: str, cache: str, key: str = "") -> None:
         self._root = root
         self._cache = cache
         self._namespace = client.namespace()
-        self._claims: OrderedDict[str, Claim] = OrderedDict((key, Claim()) for key in keys)
+        self._key = key
+        self._installation = client.installation()
+        self._is_shared = False  # whether others may be told what the watcher's builds say
+        self._waiters = Waiters()
+        self._claims: OrderedDict[str, Claim] = OrderedDict([(key, Claim())] if key else ())
         self._tree: Tree | None = None
         self._identity: tuple[int, int] | None = None
         self._prover: Prover | None = None
@@ -86,7 +93,7 @@ class Server:
 
     def owned(self) -> list[int]:
         """What a process that is forked from this one has to close."""
-        return [*self.descriptors(), self._address.lock, self._mounts.descriptor]
+        return [*self.descriptors(), *self._waiters.descriptors(), self._address.lock, self._mounts.descriptor]
 
     def due_s(self) -> float | None:
         """When, by the clock that does not jump, `prove` has something to do."""
@@ -96,6 +103,7 @@ class Server:
 
     def close(self) -> None:
         """Take the socket away."""
+        self._waiters.dismiss()
         if self._prover is not None:
             self._prover.kill()
         self._address.close()
@@ -107,6 +115,7 @@ class Server:
     def watched(self, source: Source | None) -> None:
         """From here on this tells of changes; with none, or one that may miss some, nothing is known."""
         self._doubt()
+        self._waiters.dismiss()
         self._tree = source if isinstance(source, Tree) else None
         if self._tree is not None:
             try:
@@ -115,6 +124,27 @@ class Server:
                 self._tree = None  # gone already, which it will tell
                 return
             self._identity = status.st_dev, status.st_ino
+
+    @property
+    def want_a_build(self) -> bool:
+        """Whether somebody waits for a build that has not begun."""
+        return self._waiters.want_a_build
+
+    def begun(self, *, changed: bool) -> bool:
+        """A build begins, with all that was asked and all that was noted until now, or that `changed`, taken in.
+
+        Whether somebody waits for it.
+        """
+        if changed and self._prover is not None:  # would prove nothing, and keep the build waiting
+            self._claims[self._prover.key].prove_later()
+            self._prover.kill()
+            self._prover = None
+        return self._waiters.begin()
+
+    def ended(self, shared: Message | None) -> None:
+        """A build has ended; what others may be told of it, if anything."""
+        self._is_shared = shared is not None
+        self._waiters.end(lambda question: self._said_to(question, shared))
 
     def built(self) -> None:
         """A build has ended: what it wrote can be proven."""
@@ -141,7 +171,9 @@ class Server:
         if self._prover is not None and self._prover.descriptor in ready:
             self._take_proof(look)
         if self._address.listener.fileno() in ready:
-            self._answer(look)
+            while self._answer(look):
+                pass
+        self._waiters.keep_alive()
 
     def prove(self, look: Callable[[], Changes], *, idle: bool) -> None:
         """Begin the next proof if one is due and nobody builds."""
@@ -220,27 +252,33 @@ class Server:
 
     # Questions
 
-    def _answer(self, look: Callable[[], Changes]) -> None:
+    def _answer(self, look: Callable[[], Changes]) -> bool:
+        """Answer one question; whether there was one."""
         try:
             connection, _ = self._address.listener.accept()
         except OSError:
-            return
-        with connection:
+            return False
+        answer = b""
+        try:
             connection.settimeout(_PATIENCE_S)
-            try:
-                if client.peer_of(connection) == os.geteuid():
-                    asked = _receive(connection)
-                    look()
-                    connection.sendall(self._answer_to(asked))
-            except OSError:
-                return  # whoever asked does not wait
+            if client.peer_of(connection) == os.geteuid():
+                question = Question(_receive(connection))
+                look()
+                answer = self._answer_to(question)
+                connection.sendall(answer)
+        except (OSError, ValueError):  # whoever asked does not wait, or asked for nothing
+            answer = b""
+        if answer == client.WAIT:
+            self._waiters.add(connection, question)
+        else:
+            connection.close()
+        return True
 
-    def _answer_to(self, asked: bytes) -> bytes:
-        fields = asked.decode("utf-8", "surrogateescape").split("\0")
-        if len(fields) < 9 or fields[0] != client.PROTOCOL or fields[2:4] != [self._cache, self._namespace]:
+    def _answer_to(self, question: Question) -> bytes:
+        if (question.cache, question.namespace) != (self._cache, self._namespace):
             return client.UNKNOWN
         self._read_snapshots()
-        key = fields[1]
+        key = question.key
         claim = self._claims.get(key)
         if claim is None:
             claim = self._claims[key] = Claim()
@@ -248,17 +286,22 @@ class Server:
             while len(self._claims) > _MOST_KEYS:
                 self._claims.popitem(last=False)
         self._claims.move_to_end(key)
-        if claim.proof is None or not self._is_here():
+        if not self._is_here():
             return client.UNKNOWN
-        head = claim.proof.head
-        if not _fits(head, fields):
-            return client.UNKNOWN
-        if not claim.proof.still_holds():
+        if claim.proof is not None and question.fits(claim.proof.head):
+            if claim.proof.still_holds():
+                claim.breaks = 0
+                return _said_by(claim.proof.head)
             claim.proof = None  # what was looked at stays so until another build
+        is_built = key == self._key and self._is_shared and question.installation == self._installation
+        return client.WAIT if is_built and not self._waiters.is_full else client.UNKNOWN
+
+    def _said_to(self, question: Question, shared: Message | None) -> bytes:
+        """What whoever waited for the build that has ended is told."""
+        if shared is None or not self._is_here() or not question.has(shared["passed_on"]):
             return client.UNKNOWN
-        claim.breaks = 0
-        said = (client.SAME, *(head[name].encode("utf-8", "surrogateescape") for name in ("summary", "stdout")), b"")
-        return b"\0".join(said)
+        said = [text.encode("utf-8", "surrogatepass") for text in shared["said"]]
+        return b"\0".join((client.BUILT, str(shared["exit_code"]).encode(), *said, b""))
 
     def _is_here(self) -> bool:
         """Whether the workspace's path still leads to what is watched, with nothing mounted over it."""
@@ -381,13 +424,7 @@ def _receive(connection: socket.socket) -> bytes:
     return data[4:]
 
 
-def _fits(head: dict[str, Any], fields: list[str]) -> bool:
-    """Whether a snapshot was made by the installation that asks, for its environment, and not too long ago."""
-    count = int(fields[7]) if fields[7].isdigit() else 0
-    python = [fields[5], fields[6], fields[8 : 8 + count]]
-    if head["bldr"] != fields[4] or head["python"] != python or head["cache"] != fields[2]:
-        return False
-    if not 0 <= time.time_ns() - head["written_ns"] < _DAY_NS:
-        return False
-    variables = dict(field.split("=", 1) for field in fields[8 + count :] if "=" in field)
-    return all(variables.get(name) == value for name, value in head["passed_on"].items())
+def _said_by(head: dict[str, Any]) -> bytes:
+    """What the build of which nothing runs says, by the head of its snapshot."""
+    said = (head[name].encode("utf-8", "surrogateescape") for name in ("summary", "stdout"))
+    return b"\0".join((client.SAME, *said, b""))

@@ -34,6 +34,9 @@ class Kept:
         """Whether the watcher knows what the workspace and the plan depend on."""
         self.snapshot: tuple[int, int] | None = None
         """Which snapshot says the same as what was reported: its inode and time."""
+        self.passed_on: dict[str, str | None] | None = None
+        """What the last session's environment passed on that no request's key has in it; None where nobody else may be
+        told what is built here."""
 
     def hold(self, changed: Iterable[str], listed: Iterable[str], as_of_ns: int) -> None:
         """Forget what these changes may concern; what remains was true at `as_of_ns`."""
@@ -76,8 +79,11 @@ class WarmSession(Session):
 
     def build(self) -> BuildOutcome:
         """As every session does; and the outcome is kept."""
-        self._kept.outcome = super().build()
-        return self._kept.outcome
+        try:
+            self._kept.outcome = super().build()
+            return self._kept.outcome
+        finally:
+            self._kept.passed_on = self._passed_on()
 
     def plan(self, labels: Sequence[Label], *, tests: bool) -> Plan:
         """As every session does; and the graph of targets is kept."""
@@ -85,6 +91,16 @@ class WarmSession(Session):
             self._kept.graph = self.graph
         self._kept.plan = super().plan(labels, tests=tests)
         return self._kept.plan
+
+    def _passed_on(self) -> dict[str, str | None] | None:
+        """Only requests that may have a snapshot say all that there is to be said, and say it on standard streams."""
+        from bldr.snapshot.modules import are_older
+        from bldr.snapshot.write import inherited
+
+        wanted, workspace = self.request.snapshot, self._workspace
+        if wanted is None or workspace is None or workspace.externals or self._is_followed:
+            return None
+        return inherited(workspace, self.toolchains) if are_older(wanted.started_ns) else None
 
 
 def files_of(plan: Plan, workspace: Workspace) -> list[str]:

@@ -64,6 +64,10 @@ class Answers(Protocol):
     def due_s(self) -> float | None: ...
     def watched(self, source: Source | None) -> None: ...
     def note(self, changes: Changes) -> None: ...
+    @property
+    def want_a_build(self) -> bool: ...
+    def begun(self, *, changed: bool) -> bool: ...
+    def ended(self, shared: Message | None) -> None: ...
     def built(self) -> None: ...
     def serve(self, ready: Collection[int], look: Callable[[], Changes]) -> None: ...
     def prove(self, look: Callable[[], Changes], *, idle: bool) -> None: ...
@@ -120,6 +124,8 @@ class Watching:
                 self._take(self._wait(wakeup.fileno()))
                 if self._answers is not None:
                     self._answers.prove(self._look, idle=self._is_idle())
+            if self._answers is not None:
+                self._answers.watched(None)
             self._end()
             return INTERRUPTED
         finally:
@@ -155,7 +161,10 @@ class Watching:
         return min(max(min(due_s, default=float("inf")) - time.monotonic(), 0.001), _LOOK_S) * 1000
 
     def _is_idle(self) -> bool:
-        return not (self._builder.busy or self._due or self._first_s or self._settle_s)
+        return not (self._builder.busy or self._due or self._first_s or self._settle_s or self._is_asked())
+
+    def _is_asked(self) -> bool:
+        return self._answers is not None and self._answers.want_a_build
 
     def _due_s(self) -> float:
         quiet_s, latest_s = (STORM_QUIET_S, STORM_LATEST_S) if self._stormy else (QUIET_S, LATEST_S)
@@ -166,7 +175,8 @@ class Watching:
     def _is_time(self) -> bool:
         if self._source is None:
             return False
-        if self._due:
+        self._is_settling = False
+        if self._due or self._is_asked():
             return True
         now_s = time.monotonic()
         if not self._first_s:
@@ -233,14 +243,16 @@ class Watching:
         self._look()
         if self._source is None:
             return
+        has_cause = bool(self._due or self._first_s)  # or else somebody asks, or it is to settle
+        self._is_settling &= not has_cause
+        asked = self._answers is not None and self._answers.begun(changed=has_cause)
         changes, self._changes = self._changes, Changes()
         known = self._source.exact and not changes.lost
         why = sorted(set(self._reasons))
         self._reasons = []
-        self._is_settling &= not (self._first_s or self._due)
         self._due, self._first_s, self._settle_s = False, 0.0, 0.0
         self._source.fresh.clear()
-        held = self._screen.begin(why, lost=changes.lost, settling=self._is_settling)
+        held = self._screen.begin(why, lost=changes.lost, quietly=not has_cause)
         self._builder.order(
             {
                 "known": known,
@@ -249,6 +261,7 @@ class Watching:
                 "listed": list(changes.listed),
                 "held": held,
                 "settling": self._is_settling,
+                "asked": asked,
             }
         )
 
@@ -262,6 +275,8 @@ class Watching:
             if not self._ending:
                 self._screen.crashed(self._builder.ending())
             report = {"exit_code": 70, "ran": 0}
+        if self._answers is not None:
+            self._answers.ended(report.get("shared"))
         self._stormy = False
         if not report.get("same"):
             self._dependencies = _dependencies(report)
