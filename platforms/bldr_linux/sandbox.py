@@ -10,7 +10,7 @@ from bldr.api import GUARANTEES, LIMITS, Isolation, Launcher, Level, Probe
 from bldr_linux import compiled, probe
 from bldr_linux.cgroups.tree import no_tree, open_tree
 from bldr_linux.client import LinuxLauncher
-from bldr_linux.spawn import Process, start
+from bldr_linux.spawn import Process, get_ready, start
 
 PROMISED: Isolation = {
     **dict.fromkeys((*GUARANTEES, *LIMITS), Level.KERNEL),
@@ -47,6 +47,11 @@ class LinuxSandbox:
             if self._probed is None and self._trial is None:
                 self._trial = probe.Trial(self.name)
             self._process = self._process or start()
+
+    def get_ready(self) -> None:
+        """See `bldr.api.Sandbox`. Of the launcher's process nothing is decided before it is opened."""
+        with contextlib.suppress(OSError):
+            get_ready()
 
     @property
     def is_prepared(self) -> bool:

@@ -262,7 +262,8 @@ class Sandbox(Protocol):
     not even probed where another one has given as much. A fourth, `opens_stdout`, says that it knows `Launch.into`. And
     it may have two methods without arguments, `prepare` and `dismiss`: something is likely to be run soon, so that a
     probe or a launcher can be begun; and it was the last. Its attribute `is_prepared` then says whether a probe would
-    not wait; its `open` takes `waits=False`, so that the first launch raises what is the matter with the launcher.
+    not wait; its `open` takes `waits=False`, so that the first launch raises what is the matter with the launcher. A
+    method `get_ready` is called where a process has built and will build again: what no launch decides may wait then.
     """
 
     name: str

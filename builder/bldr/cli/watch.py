@@ -155,7 +155,11 @@ def make_build(command: str, words: Sequence[str], root: str, started_ns: int) -
             return {"exit_code": 2, "ran": 0, "remembered": True}
         if not kept:
             kept.append(Kept())
-        return _build(kept[0], command, words, root, started_ns, order)
+        try:
+            return _build(kept[0], command, words, root, started_ns, order)
+        finally:
+            if kept[0].get_ready is not None:
+                kept[0].get_ready()
 
     return build
 
@@ -175,6 +179,7 @@ def _build(kept: "Kept", command: str, words: Sequence[str], root: str, started_
     if order["asked"]:
         kept.forget()  # whoever asks is told what comes of a look at everything
     kept.passed_on = None
+    is_whole = kept.workspace is None
     before = kept.workspace if kept.reported else None
     arguments = parse(command, words)
     arguments.started_ns = started_ns
@@ -191,7 +196,7 @@ def _build(kept: "Kept", command: str, words: Sequence[str], root: str, started_
         "remembered": not kept.remembers
         or bool(kept.outcome and not kept.outcome.is_repeatable)
         or (kept.snapshot is not None and kept.snapshot[1] >= order["as_of_ns"]),
-        "shared": _shared(kept, exit_code, said),
+        "shared": _shared(kept, exit_code, said, is_whole=is_whole),
     }
     workspace = kept.workspace
     if workspace is not None and workspace is before and kept.plan is not None:
@@ -220,16 +225,18 @@ def _build_little(kept: "Kept", words: list[str], held: str) -> "Message | None"
     if code is None or _snapshot(words) != snapshot:
         return None
     ran = int(_snapshot(words, since=True) != before)
-    return {"exit_code": code, "ran": ran, "remembered": True, "same": True, "shared": _shared(kept, code, said)}
+    shared = _shared(kept, code, said, is_whole=True)
+    return {"exit_code": code, "ran": ran, "remembered": True, "same": True, "shared": shared}
 
 
-def _shared(kept: "Kept", code: int | None, said: list[str]) -> "Message | None":
-    """What others may be told who ask for the same; None where they have to look themselves."""
+def _shared(kept: "Kept", code: int | None, said: list[str], *, is_whole: bool) -> "Message | None":
+    """What others may be told who ask for the same; None where they have to look themselves. `is_whole`: whether
+    everything was looked at."""
     from bldr.cli.main import BUG, INTERRUPTED
 
     if kept.passed_on is None or code in (INTERRUPTED, BUG):
         return None
-    return {"exit_code": code, "said": said, "passed_on": kept.passed_on}
+    return {"exit_code": code, "said": said, "passed_on": kept.passed_on, "is_whole": is_whole}
 
 
 def _snapshot(words: Sequence[str], *, since: bool = False) -> tuple[int, int] | None:

@@ -4,7 +4,7 @@ import gc
 import os
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bldr.api.events import Listener
 from bldr.api.labels import Label
@@ -37,6 +37,9 @@ class Kept:
         self.passed_on: dict[str, str | None] | None = None
         """What the last session's environment passed on that no request's key has in it; None where nobody else may be
         told what is built here."""
+
+        self.get_ready: Callable[[], None] | None = None
+        """Of the platform that is used: has what takes time wait for the next build."""
 
     def hold(self, changed: Iterable[str], listed: Iterable[str], as_of_ns: int) -> None:
         """Forget what these changes may concern; what remains was true at `as_of_ns`."""
@@ -81,6 +84,8 @@ class WarmSession(Session):
         """As every session does; and the outcome is kept."""
         try:
             self._kept.outcome = super().build()
+            used = next((one for one in self.registry.sandboxes if one.name == self.platforms.name), None)
+            self._kept.get_ready = getattr(used, "get_ready", None)
             return self._kept.outcome
         finally:
             self._kept.passed_on = self._passed_on()
