@@ -54,6 +54,8 @@ BARS = (
     Bar("clean-bazel", "clean sandboxed build of 1,000 actions, to Bazel sandboxed, its server warm", 0.25),
     Bar("edit-1000", "one source of 1,000 edited, to ninja", 1.5, guard=45.0),
     Bar("edit-10000", "one source of 10,000 edited, to ninja", 1.5),
+    Bar("watch-edit-1000", "one source of 1,000 edited while `bldr watch` runs, to ninja", 1.5),
+    Bar("watch-edit-10000", "one source of 10,000 edited while `bldr watch` runs, to ninja", 1.5),
     Bar("cached-10000", "10,000 targets from the cache into a fresh checkout, to ninja's clean build", 0.1),
     Bar("lua", "Lua, clean, hermetic, to `make` with as many jobs", 1.10),
     Bar("memory-10000", "peak memory of bldr, 10,000 targets", 120, "MB"),

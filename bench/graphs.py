@@ -100,6 +100,16 @@ def edit(graph: Graph, runs: int) -> Race:
     return found.read(found.reading(f"edit-{graph.targets}", OURS, "ninja"))
 
 
+def edited_and_watched(graph: Graph, runs: int) -> Race:
+    """Builds after an edit of one source while `bldr watch` runs, beside ninja's."""
+    with Watch(graph.bldr) as watch:
+        ninja = [Contender(tool.name, tool.build, tool.edit) for tool in graph.peers if tool.name == "ninja"]
+        contenders = [*ninja, watch.contender(WATCHED, edited=True)]
+        title = f"one source of {graph.targets:,} edited while `bldr watch` runs"
+        found = race(title, contenders, runs)
+    return found.read(found.reading(f"watch-edit-{graph.targets}", WATCHED, "ninja"))
+
+
 def run(directory: str, *, full: bool, runs: int, sizes: Sequence[int]) -> Iterator[Race]:
     """Clean, null and edit-one builds of every size, and what grew."""
     found: dict[tuple[str, int], Race] = {}
@@ -115,6 +125,8 @@ def run(directory: str, *, full: bool, runs: int, sizes: Sequence[int]) -> Itera
             for name, measure in (("null", null), ("watched", watched), ("edit", edit)):
                 found[name, targets] = measure(graph, runs if targets < KEPT_TARGETS else min(runs, 5))
                 yield found[name, targets]
+            if targets < KEPT_TARGETS:
+                yield edited_and_watched(graph, runs)
             if targets >= 10_000:
                 yield Race(f"memory at {targets:,} targets", (), (), (_memory(found, targets),))
         finally:

@@ -33,9 +33,19 @@ class Watch:
     ) -> None:
         self._stop()
 
-    def contender(self, name: str) -> Contender | Skipped:
-        """The build of `tool`, which starts the watch when its first turn comes, and is served by it."""
-        return Skipped(name, self.problem) if self.problem else Contender(name, self._tool.build, self._start)
+    def contender(self, name: str, *, edited: bool = False) -> Contender | Skipped:
+        """The build of `tool`, which starts the watch when its first turn comes, and is served by it; after an edit, if
+        it is to be one."""
+        prepare = self._edit if edited else self._start
+        return Skipped(name, self.problem) if self.problem else Contender(name, self._tool.build, prepare)
+
+    def _edit(self) -> None:
+        self._start()
+        self._rest()
+        self._tool.edit()
+
+    def _rest(self) -> None:
+        time.sleep(_PROOF_S + self._tool.targets * _PROOF_S_PER_TARGET)
 
     def _start(self) -> None:
         if self._process is not None:
@@ -56,7 +66,7 @@ class Watch:
             with open(log, "rb") as printed:
                 if b"watching" in printed.read():  # the first build is done, and its snapshot is written
                     self._tool.build()
-                    time.sleep(_PROOF_S + self._tool.targets * _PROOF_S_PER_TARGET)
+                    self._rest()
                     return
             time.sleep(0.05)
         raise SystemExit(f"`bldr watch` is not ready: see what it printed in {log}")
