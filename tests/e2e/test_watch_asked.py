@@ -30,7 +30,12 @@ from bldr.watch import client
 
 client.PATIENCE_S = 60  # a machine that is busy is no watcher that is stopped
 """
-ASK = f"{PATIENT}code = client.ask(sys.argv[1:]); sys.exit({UNKNOWN} if code is None else code)"
+ASK = f"""{PATIENT}
+import time
+
+code = client.ask(sys.argv[1:], time.monotonic_ns())
+sys.exit({UNKNOWN} if code is None else code)
+"""
 
 
 def start(project, *words, code=ASK, **env):
@@ -158,7 +163,7 @@ def test_who_asks_for_something_else_is_not_served(served):
     assert ask(project, SOMETHING="else").returncode == UNKNOWN
     assert ask(project, "build", "-k", "//...").returncode == UNKNOWN
     assert ask(project, "build", "//:joined").returncode == UNKNOWN
-    assert ask(project, code="import os; os.mkdir('below'); os.chdir('below')" + ASK).returncode == UNKNOWN
+    assert ask(project, code="import os; os.mkdir('below'); os.chdir('below')\n" + ASK).returncode == UNKNOWN
 
 
 @pytest.mark.parametrize("words", [("-v", "//..."), ("--format", "json", "//..."), ("--events", "e.jsonl", "//...")])

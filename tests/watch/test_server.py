@@ -38,7 +38,7 @@ from bldr.watch import awaited
 from bldr.watch.client import ask
 
 awaited.answer_behind = lambda *_: b""  # who builds it for us has no proof
-sys.exit(42 if ask(sys.argv[1:]) is None else 0)
+sys.exit(42 if ask(sys.argv[1:], 0) is None else 0)
 """
 
 
@@ -288,7 +288,7 @@ def test_an_address_belongs_to_one_and_outlives_a_long_path(tmp_path):
 
 def test_asking_where_nobody_watches_costs_nothing_and_says_nothing(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("BLDR_CACHE_DIR", str(tmp_path))
-    assert client.ask(["build"]) is None
+    assert client.ask(["build"], 0) is None
     (tmp_path / client.FOLDER).mkdir(parents=True)
-    assert client.ask(["build"]) is None
+    assert client.ask(["build"], 0) is None
     assert capfd.readouterr() == ("", "")

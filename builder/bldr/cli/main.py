@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 STARTED_NS = time.time_ns()
 """When this process began to load bldr: a module that is newer than that may be another than the one it runs."""
 
+BEGUN_NS = time.monotonic_ns()
+"""The same by the clock that does not jump."""
+
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as the shell shows it for programs that do not handle the signal
 INTERRUPTED = 8
 BUG = 70
@@ -32,17 +35,19 @@ usage: bldr [-C DIRECTORY] [--debug] COMMAND [ARGUMENTS...]
 """
 
 
-def main(argv: "Sequence[str] | None" = None) -> int:
+def main(argv: "Sequence[str] | None" = None, begun_ns: int | None = None) -> int:
     """Run the command line `argv` (without the program's name) and return the process's exit code.
 
-    The process's signal handlers stay as they are: they are the caller's.
+    The process's signal handlers stay as they are: they are the caller's. `begun_ns` is a moment, by the monotonic
+    clock, since which the caller has changed no file; now if not given.
     """
+    begun_ns = time.monotonic_ns() if begun_ns is None else begun_ns
     words = list(sys.argv[1:] if argv is None else argv)
     debug = bool(os.environ.get("BLDR_DEBUG"))
     try:
         _open_standard_streams()
         words, debug = _leading_options(words, debug)
-        code = None if debug else _answer(words)
+        code = None if debug else _answer(words, begun_ns)
         if code is None:
             code = _dispatch(words)
         sys.stdout.flush()
@@ -76,7 +81,7 @@ def run_process() -> "NoReturn":
         become_second()
     gc.set_threshold(200_000, 20, 1000)  # graphs are large, live to the end and hold no cycles
     _end_at_once_when_interrupted()
-    code = main()
+    code = main(begun_ns=BEGUN_NS)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -111,7 +116,7 @@ def change_directory(path: str) -> None:
         raise BldrError(f'cannot change to the directory "{escaped(path)}": {error.strerror}') from error
 
 
-def _answer(words: list[str]) -> int | None:
+def _answer(words: list[str], begun_ns: int) -> int | None:
     """The exit code of a command whose answer is known without a look at its options; None for every other.
 
     Whoever can answer is asked here, the cheapest first, before anything is imported.
@@ -120,7 +125,7 @@ def _answer(words: list[str]) -> int | None:
         return None
     from bldr.watch.client import ask
 
-    code = ask(words)
+    code = ask(words, begun_ns)
     if code is not None:
         return code
     from bldr.snapshot.check import answer

@@ -5,8 +5,9 @@ One question on a connection, `question` behind its length, and one of these ans
 
     same 0 SUMMARY 0 STDOUT 0           nothing has changed: this is what a build would say
     unknown                             whoever asks has to look himself
-    wait 0 [wait 0 ...] ANSWER          the watcher builds it, from now on or after the build that runs: at once, and
-                                        again and again until the answer is there; which is "unknown" or
+    wait 0 [wait 0 ...] ANSWER          the watcher builds it, by a build that began later than whoever asks, or by the
+                                        next: said at once, and again and again until the answer is there; which is
+                                        "unknown" or
     built 0 CODE 0 STDERR 0 STDOUT 0    what the build said, and the exit code of its command
 
 An answer that is none of these, or does not come in time, is "unknown".
@@ -38,9 +39,9 @@ PROTOCOL = "bldr watch 2"
 MOST_BYTES = 1 << 20
 
 
-def ask(words: "Sequence[str]") -> int | None:
+def ask(words: "Sequence[str]", begun_ns: int) -> int | None:
     """Do what the command line `words` asks for if a watcher knows that it is nothing, or does it; the exit code, or
-    None."""
+    None. What was changed before `begun_ns` (by the monotonic clock) is to be in it."""
     started_s = time.monotonic()
     cache = cache_directory(words, os.environ)
     try:
@@ -51,7 +52,8 @@ def ask(words: "Sequence[str]") -> int | None:
         for root in _upwards(directory):
             name = name_of(root)
             if name in names:
-                answer = _asked(f"{cache}/{FOLDER}", name, words, question(words, directory, cache, os.environ))
+                asked = question(words, directory, cache, os.environ, begun_ns)
+                answer = _asked(f"{cache}/{FOLDER}", name, words, asked)
                 return _told(answer, time.monotonic() - started_s)
     except OSError:
         pass  # nobody watches, or whoever does is in no state to answer
@@ -65,10 +67,9 @@ def name_of(root: str) -> str:
     return xxh3_128_hexdigest(root.encode("utf-8", "surrogateescape"))
 
 
-def question(words: "Sequence[str]", directory: str, cache: str, environ: "Mapping[str, str]") -> bytes:
+def question(words: "Sequence[str]", directory: str, cache: str, environ: "Mapping[str, str]", begun_ns: int) -> bytes:
     """The request, and all of ours that decides whether a snapshot is meant for us: fields that end with a zero."""
-    fields = [PROTOCOL, request_key(words, directory, environ), cache, namespace()]
-    fields += installation()
+    fields = [PROTOCOL, request_key(words, directory, environ), cache, namespace(), str(begun_ns), *installation()]
     fields += [f"{name}={environ[name]}" for name in SET_BY_SHELLS if name in environ]
     return "".join([f"{field}\0" for field in fields]).encode("utf-8", "surrogateescape")
 

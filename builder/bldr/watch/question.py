@@ -6,22 +6,23 @@ from typing import Any
 
 from bldr.watch import client
 
-_FIXED = 8  # fields before those of the path
+_FIXED = 9  # fields before those of the path
 _DAY_NS = 86_400_000_000_000
 
 
 class Question:
     """The fields that `client.question` writes. Raises ValueError for what is none, or of another version."""
 
-    __slots__ = ("_variables", "cache", "installation", "key", "namespace")
+    __slots__ = ("_variables", "begun_ns", "cache", "installation", "key", "namespace")
 
     def __init__(self, asked: bytes) -> None:
         fields = asked.decode("utf-8", "surrogateescape").split("\0")
         if len(fields) < _FIXED or fields[0] != client.PROTOCOL:
             raise ValueError(fields[0])
         self.key, self.cache, self.namespace = fields[1:4]
+        self.begun_ns = int(fields[4])
         variables_at = _FIXED + int(fields[_FIXED - 1])
-        self.installation = fields[4:variables_at]
+        self.installation = fields[5:variables_at]
         self._variables = dict(field.split("=", 1) for field in fields[variables_at:] if "=" in field)
 
     def fits(self, head: Mapping[str, Any]) -> bool:

@@ -76,6 +76,7 @@ class Server:
         self._key = key
         self._installation = client.installation()
         self._is_shared = False  # whether others may be told what the watcher's builds say
+        self._begun_ns = 0  # of the build that runs; 0 while none does
         self._waiters = Waiters()
         self._claims: OrderedDict[str, Claim] = OrderedDict([(key, Claim())] if key else ())
         self._tree: Tree | None = None
@@ -130,11 +131,10 @@ class Server:
         """Whether somebody waits for a build that has not begun."""
         return self._waiters.want_a_build
 
-    def begun(self, *, changed: bool) -> bool:
-        """A build begins, with all that was asked and all that was noted until now, or that `changed`, taken in.
-
-        Whether somebody waits for it.
-        """
+    def begun(self, at_ns: int, *, changed: bool) -> bool:
+        """A build begins that takes in whatever happened until `at_ns`; whether somebody waits for it. `changed`:
+        whether it has a reason."""
+        self._begun_ns = at_ns
         if changed and self._prover is not None:  # would prove nothing, and keep the build waiting
             self._claims[self._prover.key].prove_later()
             self._prover.kill()
@@ -143,6 +143,7 @@ class Server:
 
     def ended(self, shared: Message | None) -> None:
         """A build has ended; what others may be told of it, if anything."""
+        self._begun_ns = 0
         self._is_shared = shared is not None
         self._waiters.end(lambda question: self._said_to(question, shared))
 
@@ -269,7 +270,7 @@ class Server:
         except (OSError, ValueError):  # whoever asked does not wait, or asked for nothing
             answer = b""
         if answer == client.WAIT:
-            self._waiters.add(connection, question)
+            self._waiters.add(connection, question, joins=question.begun_ns <= self._begun_ns)
         else:
             connection.close()
         return True
@@ -300,6 +301,8 @@ class Server:
         """What whoever waited for the build that has ended is told."""
         if shared is None or not self._is_here() or not question.has(shared["passed_on"]):
             return client.UNKNOWN
+        if not shared["is_whole"]:
+            return client.WAIT
         said = [text.encode("utf-8", "surrogatepass") for text in shared["said"]]
         return b"\0".join((client.BUILT, str(shared["exit_code"]).encode(), *said, b""))
 

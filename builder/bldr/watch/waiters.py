@@ -14,7 +14,7 @@ _ALIVE_S = 0.4
 
 
 class Waiters:
-    """Owns the connections. Every one waits for a build that begins after it was asked for."""
+    """Owns the connections: of those who wait for the build that runs, and of those who wait for the next."""
 
     def __init__(self) -> None:
         self._next: list[tuple[socket.socket, Question]] = []
@@ -35,9 +35,9 @@ class Waiters:
         """Of all connections."""
         return [connection.fileno() for connection, _ in (*self._next, *self._present)]
 
-    def add(self, connection: socket.socket, question: Question) -> None:
-        """Somebody who was told to wait, and what was asked."""
-        self._next.append((connection, question))
+    def add(self, connection: socket.socket, question: Question, *, joins: bool) -> None:
+        """Somebody who was told to wait, and what was asked; for the next build, or who `joins` that which runs."""
+        (self._present if joins else self._next).append((connection, question))
 
     def begin(self) -> bool:
         """A build begins, which is for everybody who waits now; whether that is anybody."""
@@ -46,11 +46,15 @@ class Waiters:
         return bool(self._present)
 
     def end(self, answer: Callable[[Question], bytes]) -> None:
-        """The build has ended: `answer` says what its waiters are told."""
-        for connection, question in self._present:
+        """The build has ended: `answer` says what its waiters are told. To wait again means for the next build."""
+        present, self._present = self._present, []
+        for connection, question in present:
+            said = answer(question)
+            if said == client.WAIT:
+                self._next.append((connection, question))
+                continue
             with connection, contextlib.suppress(OSError):  # whoever asked does not wait any more
-                connection.sendall(answer(question))
-        self._present = []
+                connection.sendall(said)
 
     def keep_alive(self) -> None:
         """Let them know that somebody is there, if it is time to."""

@@ -16,8 +16,9 @@ from bldr.watch.screen import Screen
 
 INTERRUPTED = 8
 
-QUIET_S = 0.015
-"""Changes come together: a build starts when nothing came for so long,"""
+QUIET_S = 0.03
+"""Changes come together: a build starts when nothing came for so long (longer than a command that was started behind
+the change takes to ask for it, so that one build does for both),"""
 
 LATEST_S = 0.08
 """and when the first of them is so old, whatever comes."""
@@ -66,7 +67,7 @@ class Answers(Protocol):
     def note(self, changes: Changes) -> None: ...
     @property
     def want_a_build(self) -> bool: ...
-    def begun(self, *, changed: bool) -> bool: ...
+    def begun(self, at_ns: int, *, changed: bool) -> bool: ...
     def ended(self, shared: Message | None) -> None: ...
     def built(self) -> None: ...
     def serve(self, ready: Collection[int], look: Callable[[], Changes]) -> None: ...
@@ -239,13 +240,13 @@ class Watching:
             self._open()
             if self._source is None:
                 return
-        as_of_ns = time.time_ns()
+        as_of_ns, at_ns = time.time_ns(), time.monotonic_ns()
         self._look()
         if self._source is None:
             return
         has_cause = bool(self._due or self._first_s)  # or else somebody asks, or it is to settle
         self._is_settling &= not has_cause
-        asked = self._answers is not None and self._answers.begun(changed=has_cause)
+        asked = self._answers is not None and self._answers.begun(at_ns, changed=has_cause)
         changes, self._changes = self._changes, Changes()
         known = self._source.exact and not changes.lost
         why = sorted(set(self._reasons))
