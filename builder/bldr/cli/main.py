@@ -143,9 +143,7 @@ def _dispatch(words: list[str]) -> int:
     if name in ("", "help", "-h", "--help"):
         return _help(rest, complete=bool(name))
     from bldr.cli.commands import BUNDLED
-    from bldr.lean import import_msgspec
 
-    import_msgspec()
     if name in BUNDLED:
         return _run_bundled(name, rest)
     if name.startswith("-"):
@@ -166,6 +164,9 @@ def _run_bundled(name: str, words: list[str]) -> int:
     arguments.after_dashes = after_dashes
     arguments.words = given
     arguments.started_ns = STARTED_NS
+    from bldr.lean import import_msgspec
+
+    import_msgspec()
     return _run(command, arguments)
 
 
