@@ -114,7 +114,7 @@ def run_ahead(base: Base, base_fd: int, report_fd: int, prepared: Prepared, grou
         _step("id-maps", _be_a_launch)
         root, interprocess = copy_root(base, _BASE_FD)
         os.close(_BASE_FD)
-        wall = landlock.Wall(base["landlock"], prepared.landlock_abi)
+        wall = landlock.Wall(base["landlock"], prepared.landlock_abi, interprocess.queues_fd)
         root.close()
         _tell_of_root()
         _step("no-new-privileges", syscalls.prctl, syscalls.PR_SET_NO_NEW_PRIVS, 1)

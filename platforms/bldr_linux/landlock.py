@@ -62,8 +62,10 @@ def of_stream(fd: int, handled: int) -> int:
 class Wall:
     """A ruleset while it is made: begun with the rules that are known, finished when the process is to be confined."""
 
-    def __init__(self, rules: tuple[tuple[str, str], ...], abi: int) -> None:
+    def __init__(self, rules: tuple[tuple[str, str], ...], abi: int, queues_fd: int = -1) -> None:
+        """`queues_fd` is the directory of the message queues where the caller has it."""
         self._fd = -1
+        self._queues_fd = queues_fd
         if not is_used(abi):
             return
         self._rights = rights(rules, abi)
@@ -77,7 +79,7 @@ class Wall:
         for path, kind in rules:
             try:
                 if kind == "queues":
-                    _allow_queues(self._fd, self._rights["write"])
+                    _allow_queues(self._fd, self._rights["write"], self._queues_fd)
                     continue
                 fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
                 _allow(self._fd, fd, self._rights[kind])
@@ -113,8 +115,11 @@ def _allow(ruleset: int, fd: int, rights: int) -> None:
         syscalls.landlock_allow(ruleset, fd, rights & _OF_FILES)
 
 
-def _allow_queues(ruleset: int, rights: int) -> None:
+def _allow_queues(ruleset: int, rights: int, queues_fd: int) -> None:
     """POSIX message queues are files too, of a file system that every IPC namespace has and need not show."""
+    if queues_fd >= 0:
+        _allow(ruleset, queues_fd, rights)
+        return
     try:
         fd = syscalls.new_mount("mqueue", {}, 0)
     except OSError as error:

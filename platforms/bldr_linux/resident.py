@@ -190,9 +190,12 @@ class Resident:
         try:
             for _ in range(_REHEARSALS):
                 root, interprocess = init.copy_root(self.base, self.base_fd)
-                landlock.Wall(self.base["landlock"], self._prepared.landlock_abi).abandon()
-                interprocess.close()
-                root.close()
+                try:
+                    abi = self._prepared.landlock_abi
+                    landlock.Wall(self.base["landlock"], abi, interprocess.queues_fd).abandon()
+                finally:
+                    interprocess.close()
+                    root.close()
         finally:
             syscalls.join_namespace(self._own_fd, syscalls.CLONE_NEWNS)
             os.fchdir(self._root.base_fd)

@@ -132,7 +132,7 @@ def divide(plan: Plan, tree: StagedTree | None, host: Host) -> tuple[Base, tuple
                 mounted[path] = rank
                 if above == _KEPT:
                     parts[_KEPT].append(("point", path, name))
-                    queues = queues or (path if name == "tmpfs" else "")
+                    queues = queues or (path if name == "tmpfs" else "")  # /dev/shm, which every sandbox has
         if is_own:
             operation = (name, path, operation[2].removeprefix(beside), operation[3])
         parts[rank].append(operation)

@@ -283,6 +283,21 @@ def test_of_many_files_the_one_that_is_no_link_is_a_copy(store, tmp_path):
     tree.close()
 
 
+def test_a_directory_that_takes_more_than_a_block_is_as_staged_and_may_not_grow(store, tmp_path):
+    files = [entry(store, f"d/{index:03}{'x' * 200}") for index in range(150)]
+    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=False)
+    tree.become(store, wanted(*files))
+    size_bytes = os.stat(f"{tree.root}/d").st_size
+    if size_bytes <= 4096:
+        pytest.skip("directories of this file system do not grow")
+    assert tree.is_as_staged()
+    for index in range(150):
+        os.mknod(f"{tree.root}/d/more{index}{'y' * 200}")
+    assert os.stat(f"{tree.root}/d").st_size > size_bytes
+    assert not tree.is_as_staged()
+    tree.close()
+
+
 def test_each_of_many_links_that_is_another_file_is_found_out(store, tmp_path):
     files = [entry(store, f"d/{index}") for index in range(150)]
     for index in (0, 63, 64, 149):

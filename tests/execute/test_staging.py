@@ -89,6 +89,15 @@ def test_a_tree_holds_inputs_parameter_files_and_the_directories_of_outputs(stor
     assert not os.path.exists(stage.tools)
 
 
+@pytest.mark.parametrize("kind", ["layers", "links"])
+def test_tools_hold_directories_that_are_empty(store, kind):
+    stage = Stages(store).take(None, kind)
+    stage.fill(
+        store, node("o"), (), [entry(store, "kit/run", executable=True), Entry("kit/lib"), Entry("kit/l", link="run")]
+    )
+    assert shown(stage.tools) == {"kit": None, "kit/l": "-> run", "kit/lib": None, "kit/run": "kit/run"}
+
+
 def test_the_next_action_sees_its_own_tree_and_nothing_of_the_last(store):
     stages = Stages(store)
     stage = stages.take(None)

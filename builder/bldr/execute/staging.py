@@ -122,7 +122,7 @@ class Stage(_Directories):
         with _told(self.directory):
             make_directory(self.tree.upper, self.owner)
             self._lower.become(store, self.holds)
-            self._tools.become(store, _tree_of(tools))
+            self._tools.become(store, _tools_tree(tools))
 
     def clean(self) -> bool:
         """See `Staged`."""
@@ -162,7 +162,7 @@ class DirectStage(_Directories):
         self.holds = wanted or wanted_of(node, inputs)
         with _told(self.directory):
             self._direct.become(store, self.holds)
-            self._tools.become(store, _tree_of(tools))
+            self._tools.become(store, _tools_tree(tools))
 
     def is_untouched(self, path: str, status: os.stat_result) -> bool:
         """See `DirectTree.is_untouched`."""
@@ -275,8 +275,11 @@ def _store_files(store: Store, node: ActionNode) -> None:
         store.blobs.put_bytes(text.encode())
 
 
-def _tree_of(entries: Sequence[Entry]) -> Wanted:
-    return tree_of({entry.path: entry for entry in entries}, ()) if entries else NOTHING
+def _tools_tree(entries: Sequence[Entry]) -> Wanted:
+    if not entries:
+        return NOTHING
+    leaves = {entry.path: entry for entry in entries if entry.hash or entry.link}
+    return tree_of(leaves, [entry.path for entry in entries if not entry.hash and not entry.link])
 
 
 def _lstat(path: str) -> os.stat_result | None:

@@ -66,7 +66,7 @@ class Blobs:
         return digest
 
     def put_lost(self, data: bytes, digest: Digest) -> None:
-        """Store `data`, which has this digest, where `lost` has just said that it is not there."""
+        """Store `data`, which has this digest and is not there, as `lost` says. One that is there is replaced."""
         temporary = self._inodes.presence.temporary_name()
         try:
             descriptor = self._inodes.create(temporary)
@@ -207,7 +207,7 @@ class Blobs:
         numbers: list[int | None] = []
         while len(numbers) < len(files):
             some = files[len(numbers) : len(numbers) + _LINKED_AT_ONCE]
-            linked = self._inodes.link(some, dest_dir_fd)
+            linked = self._inodes.link_known(some, dest_dir_fd)
             numbers += linked
             if len(linked) < len(some):
                 odd = some[len(linked)]

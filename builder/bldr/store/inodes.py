@@ -95,7 +95,7 @@ class Inodes:
         name = blob_name(digest, executable)
         return name, self.verify(digest, name, mode)
 
-    def link(self, files: Iterable[File], dest_dir_fd: int) -> list[int]:
+    def link_known(self, files: Iterable[File], dest_dir_fd: int) -> list[int]:
         """Make each of the files a link, up to the first that was not verified or needs a closer look; the numbers of
         their inodes."""
         wanted = []

@@ -33,7 +33,8 @@ static Py_ssize_t make(struct link *links, Py_ssize_t count, int from, int to, l
     for (made = 0; made < count; made++) {
         struct link *link = links + made;
         if (fstatat(from, link->name, &seen, AT_SYMLINK_NOFOLLOW) != 0 || seen.st_mode != link->mode ||
-            seen.st_size != link->size || seen.st_mtim.tv_sec * NS + seen.st_mtim.tv_nsec != modified_ns ||
+            seen.st_size != link->size || seen.st_mtim.tv_sec != modified_ns / NS ||
+            seen.st_mtim.tv_nsec != modified_ns % NS ||
             linkat(from, link->name, to, link->path, 0) != 0)
             break;
         link->inode = seen.st_ino;

@@ -117,6 +117,8 @@ print([name for place in places for name in os.listdir(place)])
 
 def test_queues_lie_under_memory_and_nobody_gets_there(boxes):
     """Mounted for pid 1 alone: a mount that is nowhere would make all processors wait when it ends."""
+    if "mqueue" not in Path("/proc/filesystems").read_text().split():
+        pytest.skip("this kernel has no message queues")
     for box in boxes:
         for _ in range(2):
             ended = box.run("python3", "-S", "-c", QUEUES)
@@ -302,6 +304,28 @@ def test_programs_are_the_same_every_time_and_name_what_each_step_is_for(machine
     assert b"/tmp/in\0" in content  # made in what is fresh itself
     assert steps.ahead(machine, base | {"fresh": (("sysfs", "/sys"),)}, 6, b"") is None
     assert landlock.is_used(2) and not landlock.is_used(1)
+
+
+@pytest.mark.parametrize("place", ["/tmp", ""])
+@pytest.mark.parametrize("machine", steps.MACHINES)
+def test_without_queues_exactly_what_they_need_is_passed_over(machine, place):
+    """A kernel without the file system: the next step is the first of what every sandbox has."""
+    base = {
+        "fresh": (("tmpfs", "/tmp", 4096, 9, 0o1777),),
+        "queues": place,
+        "landlock": (("", "queues"), ("/tmp", "write")),
+        "on_violation": "deny",
+    }
+    content, where = steps.ahead(machine, base, 6, b"\0" * 16)
+    data = content[16 + 72 * len(where) :]
+    (at,) = (
+        index
+        for index in range(len(where))
+        if (step := content[16 + 72 * index :])[:4] == (430).to_bytes(4, "little")  # fsopen
+        and data[int.from_bytes(step[24:32], "little") :].startswith(b"mqueue\0")
+    )
+    skipped = int.from_bytes(content[16 + 72 * at + 12 :][:4], "little")
+    assert [purpose for purpose, _ in where[at : at + skipped + 2]] == ["landlock"] * (skipped + 1) + ["tmpfs"]
 
 
 def test_every_kind_of_constant_is_the_same_on_both_sides():

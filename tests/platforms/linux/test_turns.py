@@ -1,8 +1,10 @@
 """Launches that are handed over early start when a place is free, and not before; nobody has to tell them."""
 
 import os
+import signal
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 from bldr.api import Level, ResourceLimits
 
@@ -22,6 +24,10 @@ def held(box, *, code=0, **options):
         yield number
     finally:
         os.close(writing)
+
+
+def children(pid):
+    return [int(number) for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def stands_still(box):
@@ -48,6 +54,19 @@ def test_a_launch_waits_for_the_end_of_another(box):
     end, begin = time_of(box.wait(first)), box.wait(second)
     assert time_of(begin) > end
     assert begin.exit.usage.wall_s < ENOUGH_S  # its time is counted from its turn on
+
+
+def test_one_whose_sandbox_is_killed_while_it_waits_gets_another(box):
+    box.launcher.allow(1)
+    with held(box) as first:
+        second = date(box)
+        assert stands_still(box)
+        born = [pid for cell in children(box.launcher._pid) for pid in children(cell)]
+        killed = [pid for pid in born if not children(pid) and "cradle" not in Path(f"/proc/{pid}/comm").read_text()]
+        assert killed
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+    assert [box.wait(number).exit_code for number in (first, second)] == [0, 0]
 
 
 def test_as_many_run_as_there_are_places(box):
