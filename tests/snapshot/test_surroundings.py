@@ -11,6 +11,7 @@ import time
 import pytest
 
 from bldr.snapshot import check
+from bldr.snapshot.request import request_key
 
 
 def assert_noticed(project, **more):
@@ -334,3 +335,14 @@ def test_a_cache_in_the_workspace_is_no_part_of_it(project):
     project.until_quick(BLDR_CACHE_DIR=str(cache))
     found = project.bldr("query", "//...", BLDR_CACHE_DIR=str(cache)).stdout.split()
     assert found == ["//:check", "//:one", "//:two"]
+
+
+@pytest.mark.parametrize("words", [("--test-env", "COLUMNS"), ("--test-env=COLUMNS",)])
+def test_a_variable_of_the_shell_counts_where_a_word_names_it(words):
+    """A test gets the caller's value then."""
+    keys = {request_key(("test", *words, "//..."), "/", {"COLUMNS": value, "SHLVL": value}) for value in ("80", "81")}
+    assert len(keys) == 2
+    named_others = {
+        request_key(("test", "--test-env", "A=COLUMNS1", "//..."), "/", {"COLUMNS": v}) for v in ("80", "81")
+    }
+    assert len(named_others) == 1

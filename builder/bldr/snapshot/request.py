@@ -24,7 +24,7 @@ SET_BY_SHELLS = frozenset((
     "INVOCATION_ID", "JOURNAL_STREAM",  # one start of a service
 ))  # fmt: skip
 """Variables that differ from one shell to the next and that neither bldr nor a plugin of ours looks at. Every other
-one is part of the key; one of these is too as soon as a target inherits it (`passed_on`)."""
+one is part of the key; one of these is too as soon as a word names it, or a target inherits it (`passed_on`)."""
 
 
 def request_key(words: "Sequence[str]", directory: str, environ: "Mapping[str, str]") -> str:
@@ -36,7 +36,8 @@ def request_key(words: "Sequence[str]", directory: str, environ: "Mapping[str, s
     from xxhash import xxh3_128_hexdigest
 
     parts = [str(os.geteuid()), *os.uname()[2:4], directory, str(len(words)), *words]
-    parts += sorted(f"{name}={value}" for name, value in environ.items() if name not in SET_BY_SHELLS)
+    left_out = SET_BY_SHELLS.difference(word.rpartition("=")[2] for word in words)  # but for `--test-env NAME`
+    parts += sorted(f"{name}={value}" for name, value in environ.items() if name not in left_out)
     return xxh3_128_hexdigest("\0".join(parts).encode("utf-8", "surrogateescape"))
 
 
