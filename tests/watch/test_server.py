@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bldr.watch import client
-from bldr.watch.server import Address
+from bldr.watch.server import Address, Prover, Server
 
 pytestmark = pytest.mark.full  # more than a minute; the quick tier has watchers in tests/e2e/test_watch.py
 
@@ -292,3 +292,12 @@ def test_asking_where_nobody_watches_costs_nothing_and_says_nothing(tmp_path, mo
     (tmp_path / client.FOLDER).mkdir(parents=True)
     assert client.ask(["build"], 0) is None
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_proof_of_a_request_that_nobody_remembers_is_given_up_for_a_build(tmp_path):
+    """The requests that are kept are few."""
+    server = Server(str(tmp_path), str(tmp_path / "cache"), "key")
+    server._prover = Prover("another", (), signal.pause)
+    server.begun(1, changed=True)
+    assert server._prover is None
+    server.close()

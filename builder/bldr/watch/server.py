@@ -136,7 +136,9 @@ class Server:
         whether it has a reason."""
         self._begun_ns = at_ns
         if changed and self._prover is not None:  # would prove nothing, and keep the build waiting
-            self._claims[self._prover.key].prove_later()
+            claim = self._claims.get(self._prover.key)
+            if claim is not None:
+                claim.prove_later()
             self._prover.kill()
             self._prover = None
         return self._waiters.begin()
