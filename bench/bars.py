@@ -36,8 +36,8 @@ class Bar(NamedTuple):
 QUICK_TARGETS = 300
 
 BARS = (
-    Bar("launch", "launch of `true`: cost above a plain spawn, to that of `bwrap --unshare-all`", 0.45, guard=1.4),
-    Bar("launch-200", "the same with 200 staged inputs, to a bind for each", 0.06, guard=0.3),
+    Bar("launch", "launch of `true`: cost above a plain spawn, to that of `bwrap --unshare-all`", 0.45, guard=0.9),
+    Bar("launch-200", "the same with 200 staged inputs, to a bind for each", 0.06, guard=0.15),
     Bar("launch-2000", "the same with 2,000 staged inputs", 0.01),
     Bar("launch-big-host", "a launch from a host process with 500 MB and 8 threads, to one from a small one", 1.10),
     Bar("launch-two", "launches per second of two launchers on two cores, to those of one", 1.7, at_least=True),
@@ -49,10 +49,10 @@ BARS = (
     Bar("watch-1000", "null build of 1,000 targets while `bldr watch` runs", 60, "ms"),
     Bar("watch-10000", "null build of 10,000 targets while `bldr watch` runs", 60, "ms"),
     Bar("watch-100000", "null build of 100,000 targets while `bldr watch` runs", 60, "ms"),
-    Bar("clean-1000", "clean sandboxed build of 1,000 actions, to ninja without a sandbox", 2.0, guard=10.0),
+    Bar("clean-1000", "clean sandboxed build of 1,000 actions, to ninja without a sandbox", 2.0, guard=5.0),
     Bar("clean-10000", "clean sandboxed build of 10,000 actions, to ninja without a sandbox", 2.0),
     Bar("clean-bazel", "clean sandboxed build of 1,000 actions, to Bazel sandboxed, its server warm", 0.25),
-    Bar("edit-1000", "one source of 1,000 edited, to ninja", 1.5, guard=45.0),
+    Bar("edit-1000", "one source of 1,000 edited, to ninja", 1.5, guard=40.0),
     Bar("edit-10000", "one source of 10,000 edited, to ninja", 1.5),
     Bar("watch-edit-1000", "one source of 1,000 edited while `bldr watch` runs, to ninja", 1.5),
     Bar("watch-edit-10000", "one source of 10,000 edited while `bldr watch` runs, to ninja", 1.5),
