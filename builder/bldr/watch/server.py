@@ -35,7 +35,8 @@ _LONGEST_S = 60.0
 _BUSY_S = 0.5
 """How long after somebody else was found building."""
 
-_PATIENCE_S = 0.05
+_PATIENCE_S = 0.1
+"""As long as a client waits for the first answer."""
 
 
 class Claim:
@@ -309,13 +310,13 @@ class Server:
         return b"\0".join((client.BUILT, str(shared["exit_code"]).encode(), *said, b""))
 
     def _is_here(self) -> bool:
-        """Whether the workspace's path still leads to what is watched, with nothing mounted over it."""
+        """Whether the workspace's path still leads to what is watched. Where anything was mounted meanwhile, in it or
+        elsewhere, nothing is known any more; a build that somebody waits for looks at everything by itself."""
+        if self._mounts.changed():
+            self._doubt()
         try:
             status = os.stat(self._root)
         except OSError:
-            return False
-        if self._mounts.changed():
-            self._doubt()
             return False
         return self._tree is not None and (status.st_dev, status.st_ino) == self._identity
 
