@@ -23,6 +23,7 @@ FILES = {
     "b.txt": "b\n",
 }
 UNKNOWN = 42
+slow_builds = pytest.mark.full  # each waits for seconds
 BLDR = "from bldr.cli.main import run_process; run_process()"
 PATIENT = """
 import sys
@@ -197,6 +198,7 @@ def test_what_a_watcher_has_loaded_must_not_be_older_than_what_is_installed(serv
     assert ask(made).returncode == UNKNOWN
 
 
+@slow_builds
 def test_who_is_interrupted_ends_alone(slow, until):
     project, watcher, client = slow
     client.send_signal(signal.SIGINT)
@@ -207,6 +209,7 @@ def test_who_is_interrupted_ends_alone(slow, until):
     assert ask(project).returncode == 0
 
 
+@slow_builds
 def test_who_dies_while_waiting_disturbs_nobody(slow):
     project, watcher, client = slow
     client.kill()
@@ -216,6 +219,7 @@ def test_who_dies_while_waiting_disturbs_nobody(slow):
     assert watcher.process.poll() is None
 
 
+@slow_builds
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM])
 def test_who_waits_for_a_watcher_that_ends_or_stops_builds_himself(slow, number):
     project, watcher, client = slow
@@ -234,6 +238,7 @@ def test_a_stopped_watcher_is_passed_by(served):
     assert text(project) == "edited\nb\n"
 
 
+@slow_builds
 def test_a_builder_that_is_killed_leaves_nobody_waiting(slow):
     project, watcher, client = slow
     children = subprocess.run(
@@ -244,6 +249,7 @@ def test_a_builder_that_is_killed_leaves_nobody_waiting(slow):
     assert text(project) == "slow\nb\n"
 
 
+@slow_builds
 def test_what_changes_during_a_build_is_in_what_is_told_afterwards(slow):
     project, _, _ = slow
     project.write({"b.txt": "changed meanwhile\n"})
@@ -251,6 +257,7 @@ def test_what_changes_during_a_build_is_in_what_is_told_afterwards(slow):
     assert text(project) == "slow\nchanged meanwhile\n"
 
 
+@slow_builds
 def test_a_build_that_began_before_is_not_what_is_told(slow):
     """Of a file with another name elsewhere nobody tells: only a build that began afterwards has looked at it."""
     project, _, first = slow
@@ -279,6 +286,7 @@ def test_two_who_ask_are_both_told(served, until):
     assert watcher.said.count("done: 1 ran") == watcher.builds
 
 
+@slow_builds
 def test_who_waits_longer_is_told_why_unless_quiet(slow):
     _, _, client = slow
     ended = end(client)
@@ -286,6 +294,7 @@ def test_who_waits_longer_is_told_why_unless_quiet(slow):
     assert "done: " in ended.stderr
 
 
+@slow_builds
 def test_who_is_quiet_hears_nothing(served):
     project, _ = served(FILES, "-q", "//...")
     project.write({"a.txt": "slow\n"})
