@@ -179,6 +179,6 @@ def test_outputs_that_differ_in_case_alone_are_one(workspace):
 
 def test_a_program_that_crashes_has_the_exit_code_that_windows_gave_it(workspace):
     """Of a process that ends as `bldr` does."""
-    program = "import bldr.cli.main as main; main.main = lambda: 3221225477; main.run_process()"
+    program = "import bldr.cli.main as main; main.main = lambda **_: 3221225477; main.run_process()"
     done = subprocess.run([sys.executable, "-c", program], cwd=workspace.root, env=workspace.env, timeout=60)
     assert done.returncode == 3221225477
