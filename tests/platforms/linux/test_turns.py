@@ -30,6 +30,13 @@ def children(pid):
     return [int(number) for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def is_dead(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def stands_still(box):
     """Whether nothing ends for a while."""
     time.sleep(ENOUGH_S)
@@ -66,6 +73,7 @@ def test_one_whose_sandbox_is_killed_while_it_waits_gets_another(box):
         assert killed
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
+        box.until(lambda: all(map(is_dead, killed)))
     assert [box.wait(number).exit_code for number in (first, second)] == [0, 0]
 
 
