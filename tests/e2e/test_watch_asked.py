@@ -331,3 +331,16 @@ def test_a_terminal_of_the_watcher_does_not_show_in_what_is_told(project, until)
         watcher.wait()
         os.close(ours)
         os.close(theirs)
+
+
+@pytest.mark.root
+def test_what_is_mounted_elsewhere_keeps_nobody_from_being_served(served, tmp_path):
+    project, _ = served()
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    for number in range(2):
+        subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+        subprocess.run(["umount", place], check=True)
+        project.write({"a.txt": f"{number}\n"})
+        assert ask(project).returncode == 0
+        assert text(project) == f"{number}\nb\n"
