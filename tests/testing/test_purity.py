@@ -1,6 +1,7 @@
 """A handler that is watched: what of the machine it may not ask."""
 
 import os
+import sys
 import time
 
 import pytest
@@ -43,6 +44,41 @@ def test_what_differs_between_machines_is_not_asked(ask, named):
         handler.analyze(TargetAttributes(type="library"), FakeContext("//:a"))
     assert handler.breaches[0].startswith(f"//:a: ImpureError: it called {named}(")
     ask()  # to everybody else it answers as before
+
+
+MODULE = """
+with open(__file__.removesuffix(".py") + ".txt") as file:
+    TEXT = file.read()
+
+def read():
+    with open(__file__) as file:
+        return file.read()
+"""
+
+
+def test_what_a_module_reads_when_a_handler_imports_it_is_part_of_the_plugin(tmp_path, monkeypatch):
+    (tmp_path / "imported_late.py").write_text(MODULE)
+    (tmp_path / "imported_late.txt").write_text("said")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def ask():
+        import imported_late
+
+        return imported_late.TEXT
+
+    def ask_more():
+        import imported_late
+
+        return imported_late.read()
+
+    try:
+        handler = WatchedHandler(Asking(ask))
+        analysis = handler.analyze(TargetAttributes(type="library"), FakeContext("//:a"))
+        assert (analysis.actions[0].argv, handler.breaches) == (("touch", "said"), [])
+        with pytest.raises(ImpureError, match=r"it called open\("):
+            WatchedHandler(Asking(ask_more)).analyze(TargetAttributes(type="library"), FakeContext("//:a"))
+    finally:
+        sys.modules.pop("imported_late", None)
 
 
 def test_what_a_handler_works_out_is_its_own():

@@ -7,10 +7,12 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NoReturn
 
 import msgspec
@@ -177,10 +179,11 @@ class _Guard:
 
 
 def _refuse(name: str, original: Callable[..., Any], thread_id: int) -> Callable[..., Any]:
-    """Raises in the thread of the handler; all others (those of pytest-xdist, for one) go on as before."""
+    """Raises in the thread of the handler; all others (those of pytest-xdist, for one) go on as before, and so does an
+    import, however late it is."""
 
     def refuse(*arguments: Any, **keywords: Any) -> Any:
-        if threading.get_ident() != thread_id:
+        if threading.get_ident() != thread_id or _is_importing():
             return original(*arguments, **keywords)
         shown = f"({arguments[0]!r})" if arguments and isinstance(arguments[0], str | bytes | os.PathLike) else "()"
         raise ImpureError(
@@ -189,6 +192,16 @@ def _refuse(name: str, original: Callable[..., Any], thread_id: int) -> Callable
         )
 
     return refuse
+
+
+def _is_importing() -> bool:
+    """Whether the handler is importing a module: what that reads is a part of the plugin, as the module is."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code is not WatchedHandler._ask.__code__:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class _NoEnvironment(Mapping[str, str]):
