@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from bldr.api import ToolchainError
 from bldr.api.programs import directories_of, program_in
+from bldr_python.toolchain import PythonDetector
 
-ENVIRONMENT = ("PATH", "HOME", "PYTHON", "PYENV_VERSION", "PYENV_ROOT")
 OLDEST = (3, 8)
 _NEEDED = ("SYSTEMROOT",)  # without it nothing starts on Windows
 _NAMES = ("python3", "python")
@@ -78,7 +78,7 @@ def _probe(path: str, env: Mapping[str, str]) -> Interpreter | str:
 
     It is asked in the root directory, where a shim finds no version that somebody chose for one project only.
     """
-    kept = {name: env[name] for name in (*ENVIRONMENT, *_NEEDED) if name in env}
+    kept = {name: env[name] for name in (*PythonDetector.environment, *_NEEDED) if name in env}
     try:
         asked = subprocess.run(
             [path, "-I", "-S", "-c", _PROBE],

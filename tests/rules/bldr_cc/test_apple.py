@@ -121,7 +121,7 @@ def test_what_xcrun_says_is_told(mac):
 def test_the_runtime_is_the_system(mac, monkeypatch, tmp_path):
     version = tmp_path / "SystemVersion.plist"
     version.write_text("14.5")
-    monkeypatch.setattr("bldr_cc.toolchain.SYSTEM_VERSION", str(version))
+    monkeypatch.setattr("bldr_cc.detection.SYSTEM_VERSION", str(version))
     before = CcRuntimeDetector().detect(mac.env())
     assert before.files == (str(version),)
     version.write_text("14.6")
