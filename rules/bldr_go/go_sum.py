@@ -3,7 +3,7 @@
 import posixpath
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from bldr.api import Locked, LockedTree, LockError, LockFile
 from bldr_go.go_mod import Module, escaped, modules, read_go_mod, read_sums
@@ -24,50 +24,37 @@ class Package(NamedTuple):
     go_version: str
 
 
-class GoLock:
-    """Reads go.sum, with the go.mod beside it. `GOPROXY` names the proxies, as for the go command.
-
-    Of `options`, `build_tags` and `std` (the packages of the standard library to compile) are lists of words.
-    """
-
-    name: ClassVar[str] = "go"
-    file_names: ClassVar[tuple[str, ...]] = ("go.sum",)
-    environment: ClassVar[tuple[str, ...]] = ("GOPROXY",)
-    version: ClassVar[int] = 1
-    beside: ClassVar[tuple[str, ...]] = ("go.mod",)
-
-    def read(self, lock: LockFile) -> tuple[Locked, ...]:
-        proxies = _proxies(lock)
-        return tuple(
-            Locked(
-                name=f"{module.source} {module.version}",
-                urls=tuple(f"{proxy}/{escaped(module.source)}/@v/{escaped(module.version)}.zip" for proxy in proxies),
-                digest=module.digest,
-                path=module.stem,
-                strip_prefix=module.stem,
-            )
-            for module in _modules(lock)
+def read(lock: LockFile) -> tuple[Locked, ...]:
+    proxies = _proxies(lock)
+    return tuple(
+        Locked(
+            name=f"{module.source} {module.version}",
+            urls=tuple(f"{proxy}/{escaped(module.source)}/@v/{escaped(module.version)}.zip" for proxy in proxies),
+            digest=module.digest,
+            path=module.stem,
+            strip_prefix=module.stem,
         )
+        for module in _modules(lock)
+    )
 
-    def builderfile(self, packages: tuple[Locked, ...], tree: LockedTree, lock: LockFile) -> Mapping[str, Any]:
-        unknown = sorted(set(lock.options) - {"build_tags", "std"})
-        if unknown:
-            raise LockError(f'"{unknown[0]}" is no option of go.sum', "known are build_tags and std")
-        here = {package.path for package in packages}
-        build_tags = tuple(lock.options.get("build_tags", "").split())
-        tags = tags_of(lock.platform, build_tags)
-        found = [
-            package for module in _modules(lock) if module.stem in here for package in _packages(module, tree, tags)
-        ]
-        known = {package.import_path for package in found}
-        std = {
-            "type": "stdlib",
-            "language": "go",
-            "packages": lock.options.get("std", "std").split(),
-            "visibility": "public",
-        }
-        targets = {package.import_path: _target(package, known, build_tags, tree) for package in found}
-        return {"target": {"go-std": std, **targets}}
+
+def builderfile(packages: tuple[Locked, ...], tree: LockedTree, lock: LockFile) -> Mapping[str, Any]:
+    unknown = sorted(set(lock.options) - {"build_tags", "std"})
+    if unknown:
+        raise LockError(f'"{unknown[0]}" is no option of go.sum', "known are build_tags and std")
+    here = {package.path for package in packages}
+    build_tags = tuple(lock.options.get("build_tags", "").split())
+    tags = tags_of(lock.platform, build_tags)
+    found = [package for module in _modules(lock) if module.stem in here for package in _packages(module, tree, tags)]
+    known = {package.import_path for package in found}
+    std = {
+        "type": "stdlib",
+        "language": "go",
+        "packages": lock.options.get("std", "std").split(),
+        "visibility": "public",
+    }
+    targets = {package.import_path: _target(package, known, build_tags, tree) for package in found}
+    return {"target": {"go-std": std, **targets}}
 
 
 def _modules(lock: LockFile) -> tuple[Module, ...]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from bldr.api import Handler, LockFormat, ToolchainDetector, hook
-from bldr_go.go_sum import GoLock
 from bldr_go.handler import GoHandler
+from bldr_go.locks import GoLock
 from bldr_go.toolchain import GoDetector
 
 

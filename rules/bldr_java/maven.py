@@ -6,11 +6,11 @@ https://github.com/bazel-contrib/rules_jvm_external; "lock_file" of `maven.insta
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from bldr.api import Locked, LockedTree, LockError, LockFile
+from bldr_java.locks import MIRROR
 
-MIRROR = "BLDR_MAVEN_MIRROR"
 _NO_CODE = ("sources", "javadoc")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -39,57 +39,46 @@ class _Jar(NamedTuple):
         return f"{place}/{self.artifact}-{self.version}{classifier}.jar"
 
 
-class MavenLock:
-    """Reads `maven_install.json`: `@NAME//:org_example_artifact` is a library with all that it depends on.
-
-    Artifacts come from the repositories that the file names; the address in BLDR_MAVEN_MIRROR is asked before them.
-    """
-
-    name: ClassVar[str] = "maven"
-    file_names: ClassVar[tuple[str, ...]] = ("maven_install.json",)
-    environment: ClassVar[tuple[str, ...]] = (MIRROR,)
-    version: ClassVar[int] = 1
-    beside: ClassVar[tuple[str, ...]] = ()
-
-    def read(self, lock: LockFile) -> tuple[Locked, ...]:
-        content = _parsed(lock)
-        repositories = _repositories(content)
-        mirror = lock.env.get(MIRROR, "").rstrip("/")
-        packages = []
-        for jar in _jars(content):
-            addresses = [mirror] if mirror else []
-            addresses += [address for address, keys in repositories.items() if jar.key in keys]
-            if not addresses:
-                raise LockError(f'no repository has "{jar.key}"', _AGAIN)
-            packages.append(
-                Locked(
-                    name=f"{jar.key} {jar.version}",
-                    urls=tuple(f"{address.rstrip('/')}/{jar.path}" for address in addresses),
-                    digest=f"sha256:{jar.sha256}",
-                    path=jar.path,
-                    unpack=False,
-                )
+def read(lock: LockFile) -> tuple[Locked, ...]:
+    content = _parsed(lock)
+    repositories = _repositories(content)
+    mirror = lock.env.get(MIRROR, "").rstrip("/")
+    packages = []
+    for jar in _jars(content):
+        addresses = [mirror] if mirror else []
+        addresses += [address for address, keys in repositories.items() if jar.key in keys]
+        if not addresses:
+            raise LockError(f'no repository has "{jar.key}"', _AGAIN)
+        packages.append(
+            Locked(
+                name=f"{jar.key} {jar.version}",
+                urls=tuple(f"{address.rstrip('/')}/{jar.path}" for address in addresses),
+                digest=f"sha256:{jar.sha256}",
+                path=jar.path,
+                unpack=False,
             )
-        return tuple(packages)
+        )
+    return tuple(packages)
 
-    def builderfile(self, packages: tuple[Locked, ...], tree: LockedTree, lock: LockFile) -> Mapping[str, Any]:
-        del packages, tree  # the lock file says it all
-        content = _parsed(lock)
-        dependencies = _table(content, "dependencies")
-        jars = {jar.key: jar for jar in _jars(content)}
-        targets: dict[str, Any] = {}
-        for key, jar in jars.items():
-            if jar.target in targets:
-                raise LockError(f'two artifacts would be the target "{jar.target}", one of them "{key}"', _AGAIN)
-            needed = [jars[name].target for name in dependencies.get(key, ()) if name in jars]
-            targets[jar.target] = {
-                "type": "library",
-                "language": "java",
-                "jars": [jar.path],
-                "deps": [f":{name}" for name in needed],
-                "visibility": "public",
-            }
-        return {"target": targets}
+
+def builderfile(packages: tuple[Locked, ...], tree: LockedTree, lock: LockFile) -> Mapping[str, Any]:
+    del packages, tree  # the lock file says it all
+    content = _parsed(lock)
+    dependencies = _table(content, "dependencies")
+    jars = {jar.key: jar for jar in _jars(content)}
+    targets: dict[str, Any] = {}
+    for key, jar in jars.items():
+        if jar.target in targets:
+            raise LockError(f'two artifacts would be the target "{jar.target}", one of them "{key}"', _AGAIN)
+        needed = [jars[name].target for name in dependencies.get(key, ()) if name in jars]
+        targets[jar.target] = {
+            "type": "library",
+            "language": "java",
+            "jars": [jar.path],
+            "deps": [f":{name}" for name in needed],
+            "visibility": "public",
+        }
+    return {"target": targets}
 
 
 def _parsed(lock: LockFile) -> dict[str, Any]:

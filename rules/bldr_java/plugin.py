@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from bldr.api import Handler, LockFormat, ToolchainDetector, hook
 from bldr_java.handler import JavaHandler
-from bldr_java.maven import MavenLock
+from bldr_java.locks import MavenLock
 from bldr_java.toolchain import JavaDetector
 
 

@@ -8,11 +8,11 @@ import binascii
 import json
 import posixpath
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from bldr.api import Locked, LockedTree, LockError, LockFile, Platform
+from bldr_javascript.locks import REGISTRY
 
-REGISTRY = "npm_config_registry"
 _PUBLIC = "https://registry.npmjs.org"
 _MODULES = "node_modules/"
 _VERSIONS = (2, 3)
@@ -35,45 +35,33 @@ class _Package(NamedTuple):
         return self.path.removeprefix(_MODULES)
 
 
-class NpmLock:
-    """Reads `package-lock.json`: `@NAME//:left-pad` is a library with all that it depends on.
-
-    Packages come from the registry that the file names, or from the one in npm_config_registry in place of the public
-    one. Scripts of packages are never run.
-    """
-
-    name: ClassVar[str] = "npm"
-    file_names: ClassVar[tuple[str, ...]] = ("package-lock.json",)
-    environment: ClassVar[tuple[str, ...]] = (REGISTRY,)
-    version: ClassVar[int] = 1
-    beside: ClassVar[tuple[str, ...]] = ()
-
-    def read(self, lock: LockFile) -> tuple[Locked, ...]:
-        registry = lock.env.get(REGISTRY, _PUBLIC).rstrip("/")
-        return tuple(
-            Locked(
-                name=f"{package.name} {package.version}",
-                urls=(_address(package, registry),),
-                digest=_digest(package),
-                path=package.path,
-                strip_prefix="*",
-            )
-            for package in _packages(lock)
+def read(lock: LockFile) -> tuple[Locked, ...]:
+    registry = lock.env.get(REGISTRY, _PUBLIC).rstrip("/")
+    return tuple(
+        Locked(
+            name=f"{package.name} {package.version}",
+            urls=(_address(package, registry),),
+            digest=_digest(package),
+            path=package.path,
+            strip_prefix="*",
         )
+        for package in _packages(lock)
+    )
 
-    def builderfile(self, packages: tuple[Locked, ...], tree: LockedTree, lock: LockFile) -> Mapping[str, Any]:
-        del packages, tree  # the lock file says it all
-        found = {package.path: package for package in _packages(lock)}
-        needs = {path: _needed(package, found) for path, package in found.items()}
-        targets = {}
-        for members in _circles(needs):
-            # Packages may need each other, targets may not: the first of a circle has the files of all.
-            first, *others = sorted(members)
-            outside = {path for member in members for path in needs[member]} - set(members)
-            targets[found[first].target] = _library([found[path] for path in sorted(members)], outside, found)
-            for other in others:
-                targets[found[other].target] = _library([], {first}, found)
-        return {"target": dict(sorted(targets.items()))}
+
+def builderfile(packages: tuple[Locked, ...], tree: LockedTree, lock: LockFile) -> Mapping[str, Any]:
+    del packages, tree  # the lock file says it all
+    found = {package.path: package for package in _packages(lock)}
+    needs = {path: _needed(package, found) for path, package in found.items()}
+    targets = {}
+    for members in _circles(needs):
+        # Packages may need each other, targets may not: the first of a circle has the files of all.
+        first, *others = sorted(members)
+        outside = {path for member in members for path in needs[member]} - set(members)
+        targets[found[first].target] = _library([found[path] for path in sorted(members)], outside, found)
+        for other in others:
+            targets[found[other].target] = _library([], {first}, found)
+    return {"target": dict(sorted(targets.items()))}
 
 
 def _library(members: list[_Package], needs: set[str], found: Mapping[str, _Package]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from bldr.api import Handler, LockFormat, ToolchainDetector, hook
 from bldr_javascript.handler import JavaScriptHandler
-from bldr_javascript.npm import NpmLock
+from bldr_javascript.locks import NpmLock
 from bldr_javascript.toolchain import NodeDetector
 
 

@@ -7,10 +7,7 @@ from bldr.api import Locked, LockedTree, LockFile
 
 
 class PylockFormat:
-    """Each package that is selected stands as its wheel is laid out, below its name.
-
-    Every build loads this class, and few read a lock file: what reads it is imported then.
-    """
+    """Each package that is selected stands as its wheel is laid out, below its name."""
 
     name: ClassVar[str] = "python"
     file_names: ClassVar[tuple[str, ...]] = ("pylock.toml",)

@@ -1,15 +1,15 @@
 """The lock format "cargo": the packages of a Cargo.lock, each an archive of crates.io with its checksum."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import tomli
 
 from bldr.api import Locked, LockedTree, LockError, LockFile
 from bldr_rust.cargo_targets import targets
+from bldr_rust.locks import MIRROR
 from bldr_rust.names import Package
 
-MIRROR = "BLDR_CARGO_MIRROR"
 _ARCHIVES = "https://static.crates.io/crates"
 _CRATES_IO = (
     "registry+https://github.com/rust-lang/crates.io-index",
@@ -18,37 +18,25 @@ _CRATES_IO = (
 )
 
 
-class CargoLock:
-    """Reads Cargo.lock. `BLDR_CARGO_MIRROR` is a URL below which archives stand as `NAME/NAME-VERSION.crate`.
-
-    A lock file does not say which features of its direct dependencies the project asks for. The Cargo.toml beside it
-    does, for its own package; `options` add to that: `{ serde = "derive", log = "-default std" }`.
-    """
-
-    name: ClassVar[str] = "cargo"
-    file_names: ClassVar[tuple[str, ...]] = ("Cargo.lock",)
-    environment: ClassVar[tuple[str, ...]] = (MIRROR,)
-    version: ClassVar[int] = 1
-    beside: ClassVar[tuple[str, ...]] = ("Cargo.toml",)
-
-    def read(self, lock: LockFile) -> tuple[Locked, ...]:
-        archives = lock.env.get(MIRROR, "").rstrip("/") or _ARCHIVES
-        return tuple(
-            Locked(
-                name=f"{package.name} {package.version}",
-                urls=(f"{archives}/{package.name}/{package.name}-{package.version}.crate",),
-                digest=f"sha256:{package.checksum}",
-                path=package.stem,
-                strip_prefix=package.stem,
-            )
-            for package in read_lock(lock.text)
-            if package.is_fetched
+def read(lock: LockFile) -> tuple[Locked, ...]:
+    archives = lock.env.get(MIRROR, "").rstrip("/") or _ARCHIVES
+    return tuple(
+        Locked(
+            name=f"{package.name} {package.version}",
+            urls=(f"{archives}/{package.name}/{package.name}-{package.version}.crate",),
+            digest=f"sha256:{package.checksum}",
+            path=package.stem,
+            strip_prefix=package.stem,
         )
+        for package in read_lock(lock.text)
+        if package.is_fetched
+    )
 
-    def builderfile(self, packages: tuple[Locked, ...], tree: LockedTree, lock: LockFile) -> Mapping[str, Any]:
-        here = {package.path for package in packages}
-        entries = tuple(entry for entry in read_lock(lock.text) if not entry.is_fetched or entry.stem in here)
-        return {"target": targets(entries, tree, lock)}
+
+def builderfile(packages: tuple[Locked, ...], tree: LockedTree, lock: LockFile) -> Mapping[str, Any]:
+    here = {package.path for package in packages}
+    entries = tuple(entry for entry in read_lock(lock.text) if not entry.is_fetched or entry.stem in here)
+    return {"target": targets(entries, tree, lock)}
 
 
 def read_lock(text: str) -> tuple[Package, ...]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from bldr.api import Handler, LockFormat, ToolchainDetector, hook
-from bldr_rust.cargo_lock import CargoLock
 from bldr_rust.handler import RustHandler
+from bldr_rust.locks import CargoLock
 from bldr_rust.toolchain import RustDetector
 
 

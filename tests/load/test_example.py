@@ -17,7 +17,7 @@ from bldr.load.workspace import load_workspace
 from bldr.plugins import LockEntry, Registry
 from bldr_cc.handler import CcHandler
 from bldr_command.handler import CommandHandler
-from bldr_javascript.npm import NpmLock
+from bldr_javascript.locks import NpmLock
 
 EXAMPLE = Path(__file__).parents[2] / "Builderfile.example"
 FILES = Path(__file__).parent / "example"

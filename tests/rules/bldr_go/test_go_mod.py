@@ -4,7 +4,7 @@ import pytest
 
 from bldr.api import LockError, LockFile, Platform
 from bldr_go.go_mod import modules, read_go_mod, read_sums
-from bldr_go.go_sum import GoLock
+from bldr_go.locks import GoLock
 
 D = "A" * 43 + "="
 SUM = f"""example.org/Cap/B v1.2.0 h1:{D}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bldr.api import LockError, LockFile, Platform
-from bldr_java.maven import MavenLock
+from bldr_java.locks import MavenLock
 
 SUM = "a" * 64
 CENTRAL = "https://repo1.maven.org/maven2/"

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from bldr.api import LockError, LockFile, Platform
-from bldr_javascript.npm import NpmLock
+from bldr_javascript.locks import NpmLock
 
 DIGEST = base64.b64encode(b"d" * 64).decode()
 LINUX = Platform("linux", "x86_64")

@@ -3,8 +3,8 @@
 import pytest
 
 from bldr.api import LockError, LockFile, Platform
-from bldr_rust.cargo_lock import CargoLock
 from bldr_rust.cfg import applies
+from bldr_rust.locks import CargoLock
 
 LINUX = Platform("linux", "x86_64")
 CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index"
