@@ -67,6 +67,34 @@ def test_a_plugin_that_changed(project, tmp_path):
     assert_noticed(project, PYTHONPATH=search)
 
 
+LATE = """
+from bldr.api import Analysis, TargetAttributes, hook
+
+class Handler:
+    name = "late"
+    serves = (("late", None),)
+    semantics_version = 1
+    def attributes(self, type): return TargetAttributes
+    def analyze(self, attributes, context):
+        from stranger_analysis import PROVIDES
+        return Analysis((), PROVIDES)
+
+@hook
+def bldr_handlers(): return [Handler]
+"""
+
+
+def test_a_module_of_a_plugin_that_was_imported_by_the_analysis_alone(project, tmp_path):
+    site, search = installed_plugin(tmp_path, LATE)
+    module = site / "stranger_analysis.py"
+    module.write_text("from bldr.api import Files\nPROVIDES = (Files(()),)\n")
+    with open(project.root / "Builderfile", "a") as builderfile:
+        builderfile.write('\n[target.late]\ntype = "late"\n')
+    project.until_quick(PYTHONPATH=search)
+    module.write_text(module.read_text() + "# another one\n")
+    assert_noticed(project, PYTHONPATH=search)
+
+
 def test_a_plugin_that_warns_at_every_build(project, tmp_path):
     _, search = installed_plugin(tmp_path, "raise RuntimeError('broken')\n")
     for _ in range(3):
