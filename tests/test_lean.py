@@ -36,6 +36,16 @@ def test_the_other_can_be_imported_afterwards_and_its_types_are_understood():
     assert found == ["1", "refused"]
 
 
+def test_uuid_knows_the_system_without_platform():
+    found = _python(
+        "import sys; from bldr.lean import import_msgspec; import_msgspec(); print('platform' in sys.modules)\n"
+        "import uuid; lean = [uuid._AIX, uuid._LINUX]\n"
+        "del sys.modules['uuid']; import platform, uuid\n"
+        "print(lean == [uuid._AIX, uuid._LINUX], platform.__name__)"
+    )
+    assert found == ["False", "True", "platform"]
+
+
 def test_what_was_imported_before_stays():
     pytest.importorskip("typing_extensions")
     found = _python(

@@ -1,19 +1,34 @@
-"""Imports msgspec without typing_extensions, which takes as long to import as all of msgspec, and inspect with it.
+"""Imports msgspec without what it asks for and does not need, which takes as long to import as all of msgspec.
 
-msgspec asks it for three names that typing has had since Python 3.11, and is content without it.
+It asks typing_extensions (and, by it, inspect) for three names that typing has had since Python 3.11, and is content
+without it. It has to know uuid, which imports platform, a dozen regular expressions, to ask for the name of the system.
 """
 
+import os
 import sys
 
-_NOT_NEEDED = "typing_extensions"
+
+class _System:
+    """What uuid asks of platform."""
+
+    @staticmethod
+    def system() -> str:
+        return os.uname().sysname
+
+
+_INSTEAD: "dict[str, Any]" = {"typing_extensions": None}  # so that its import fails, as where it is not installed
+if hasattr(os, "uname"):
+    _INSTEAD["platform"] = _System
 
 
 def import_msgspec() -> None:
-    """To be called before anything that may import msgspec; afterwards the other one can be imported as ever."""
-    if _NOT_NEEDED in sys.modules or "msgspec" in sys.modules:
+    """To be called before anything that may import msgspec; afterwards the others can be imported as ever."""
+    if "msgspec" in sys.modules:
         return
-    sys.modules[_NOT_NEEDED] = None  # type: ignore[assignment]  # so its import fails, as where it is not installed
+    instead = {name: module for name, module in _INSTEAD.items() if name not in sys.modules}
+    sys.modules.update(instead)
     try:
         import msgspec  # noqa: F401
     finally:
-        del sys.modules[_NOT_NEEDED]
+        for name in instead:
+            del sys.modules[name]

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -44,8 +45,10 @@ from bldr.plugins import Registry, load_plugins
 from bldr.report.stream import EventStream
 from bldr.snapshot.files import forget_all
 from bldr.snapshot.wanted import Heard, Wanted
-from bldr.store.gc import GcReport
 from bldr.store.store import Store, open_store
+
+if TYPE_CHECKING:
+    from bldr.store.gc import GcReport
 
 __all__ = ["BuildOutcome", "BuildRequest", "Session"]
 
@@ -210,7 +213,7 @@ class Session:
             # Builderfiles with mistakes are no reason to keep outputs: they are read for a configuration's name alone
             clean_outputs(self.root, self.configuration.name if self.request.config else "")
 
-    def gc(self, max_size_bytes: int | None = None, max_age_s: float | None = None) -> GcReport:
+    def gc(self, max_size_bytes: int | None = None, max_age_s: float | None = None) -> "GcReport":
         """Shrink the cache. What was taken is to be missed by the next build, so snapshots go too."""
         forget_all(os.path.dirname(self.store.root))
         return self.store.gc(max_size_bytes, max_age_s)

@@ -18,7 +18,6 @@ from bldr.api.errors import (
     WorkspaceError,
 )
 from bldr.api.handlers import Analysis, Context, Dep, Handler
-from bldr.api.hooks import hook
 from bldr.api.labels import Label, parse_label
 from bldr.api.locks import Locked, LockedTree, LockError, LockFile, LockFormat
 from bldr.api.order import first_of_each, last_of_each
@@ -57,10 +56,16 @@ from bldr.api.spec import (
 from bldr.api.toolchains import Toolchain, ToolchainDetector
 
 TYPE_CHECKING = False
-if not TYPE_CHECKING:  # mypy would believe that every name can be looked up
+if TYPE_CHECKING:
+    from bldr.api.hooks import hook
+else:  # mypy would believe that every name can be looked up
 
     def __getattr__(name: str) -> object:
-        """Names that are deprecated."""
+        """`hook`, for which pluggy is imported, as nobody wants it in a build after an edit; and what is deprecated."""
+        if name == "hook":
+            from bldr.api.hooks import hook
+
+            return hook
         from bldr.api.deprecation import look_up
 
         return look_up(name)

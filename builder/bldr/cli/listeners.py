@@ -2,15 +2,17 @@
 
 import os
 import sys
-from argparse import Namespace
 from collections.abc import Mapping
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from bldr.api.events import Listener
 from bldr.report.plain import LogFrame, PlainListener
 
+if TYPE_CHECKING:
+    from argparse import Namespace
 
-def make_listeners(arguments: Namespace, environ: Mapping[str, str]) -> list[Listener]:
+
+def make_listeners(arguments: "Namespace", environ: Mapping[str, str]) -> list[Listener]:
     """The listeners of one build; the first shows it to people. Raises BldrError for a file that cannot be written."""
     streams = getattr(sys.stderr, "streams", (sys.stderr,))  # `bldr watch` has two: see `bldr.watch.recorded`
     listeners = [_display(out, arguments, environ) for out in streams]
@@ -48,7 +50,7 @@ def _root() -> str:
         return ""
 
 
-def _display(out: TextIO, arguments: Namespace, environ: Mapping[str, str]) -> Listener:
+def _display(out: TextIO, arguments: "Namespace", environ: Mapping[str, str]) -> Listener:
     verbosity = -1 if arguments.quiet else arguments.verbose
     test_output = getattr(arguments, "test_output", "errors")
     frame = _frame(environ)

@@ -4,20 +4,20 @@ import posixpath
 import re
 from collections.abc import Container
 
-_WORD = re.compile(r"(?:\\\n|\\.|\$\$|[^\s\\])+", re.DOTALL)
-_ESCAPE = re.compile(r"\\\n|\\(.)|\$(\$)", re.DOTALL)
+_WORD = r"(?s:\\\n|\\.|\$\$|[^\s\\])+"
+_ESCAPE = r"(?s:\\\n|\\(.)|\$(\$))"
 
 
 def parse_depfile(text: str) -> list[str]:
     """The prerequisites of all rules, in order, as they are spelled. Targets and line continuations are dropped."""
     found: dict[str, None] = {}
     for rule in re.split(r"(?<!\\)\n", text):
-        words = _WORD.findall(rule)
+        words = re.findall(_WORD, rule)
         colon = next((index for index, word in enumerate(words) if word.endswith(":")), None)
         if colon is None:
             continue
         for word in words[colon + 1 :]:
-            name = _ESCAPE.sub(_unescape, word)
+            name = re.sub(_ESCAPE, _unescape, word)
             if name:
                 found[name] = None
     return list(found)

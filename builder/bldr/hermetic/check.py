@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator
 
 from bldr.api import GUARANTEES, LIMITS, Bridge, Input, Output, SandboxSpec, SpecError, Temp
 
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _INSTRUCTION_BYTES = 8  # struct sock_filter of linux/filter.h
 _MOST_INSTRUCTIONS = 4096  # BPF_MAXINSNS of linux/bpf_common.h
 _MOST_WEIGHT = 10000  # cpu.weight of cgroup v2
-_BRIDGE_NAME = re.compile(r"(?!\.\.?$)[^\s/:%]+")  # what the kernel takes as the name of an interface
+_BRIDGE_NAME = r"(?!\.\.?$)[^\s/:%]+"  # what the kernel takes as the name of an interface
 _MOST_NAME_BYTES = 15
 _PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 _LONGEST_PREFIX = 30
-_HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+_HOST = r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})"
 
 
 def check_spec(spec: SandboxSpec) -> None:
@@ -144,7 +144,7 @@ def _check_network(spec: SandboxSpec) -> None:
             "keep one of them",
         )
     for host in spec.network.hosts:
-        match = _HOST.fullmatch(host)
+        match = re.fullmatch(_HOST, host)
         if match is None or not 0 < int(match[1]) < 65536:
             raise SpecError(f'host "{host}" is not of the form "host:port"', 'for example "pypi.org:443"')
     if spec.network.bridge is not None:
@@ -158,7 +158,7 @@ def _check_bridge(bridge: Bridge) -> None:
     from ipaddress import IPv4Network  # few specs have a bridge, and every build starts with this module
 
     name = bridge.name
-    if not name.isprintable() or not _BRIDGE_NAME.fullmatch(name) or len(name.encode()) > _MOST_NAME_BYTES:
+    if not name.isprintable() or not re.fullmatch(_BRIDGE_NAME, name) or len(name.encode()) > _MOST_NAME_BYTES:
         raise SpecError(
             f'"{name}" cannot name a bridge', f"use up to {_MOST_NAME_BYTES} letters, digits, `-`, `_` and `.`"
         )
@@ -176,7 +176,7 @@ def _check_bridge(bridge: Bridge) -> None:
 def _check_env(spec: SandboxSpec) -> None:
     values: dict[str, str] = {}
     for name, value in spec.env:
-        if not _ENV_NAME.fullmatch(name):
+        if not re.fullmatch(_ENV_NAME, name):
             raise SpecError(f'environment name "{name}" is not valid', "use letters, digits and _, no digit first")
         if "\0" in value:
             raise SpecError(f"the value of environment variable {name} has a zero byte in it")

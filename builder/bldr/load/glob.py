@@ -11,7 +11,7 @@ from typing import NamedTuple
 from bldr.load.directories import Boundary, Directory, Kind, LinkError, follow
 from bldr.load.names import NEVER_ENTERED
 from bldr.load.suggest import suggest
-from bldr.printable import UNPRINTABLE
+from bldr.printable import is_printable
 from bldr.system import os
 
 MOST_ENTERED_LINKS = 10_000
@@ -113,7 +113,7 @@ def split_name(name: str) -> list[str]:
     """The parts of a path below the package, once it is sure that it is one. Raises SourceError."""
     if not name:
         raise SourceError("a source has an empty name")
-    if UNPRINTABLE.search(name):
+    if not is_printable(name):
         raise SourceError(f"the source {name!a} has a control character in its name", "rename the file")
     if name.startswith("/"):
         raise SourceError(
@@ -279,7 +279,7 @@ def _unreadable(path: str, error: OSError) -> SourceError:
 
 
 def _printable(path: str) -> str:
-    if UNPRINTABLE.search(path):
+    if not is_printable(path):
         raise SourceError(f"the file {path!a} has a name that is not printable text", "rename the file")
     return path
 

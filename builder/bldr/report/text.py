@@ -12,13 +12,13 @@ from bldr.system import os
 
 # Possessive quantifiers keep the scan linear on hostile input. A string sequence (OSC, DCS, SOS, PM, APC) without its
 # terminator loses only its introducer: otherwise one byte could swallow the rest of the log.
-_CONTROL = re.compile(
+_CONTROL = (
     "(?:\x1b[\\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\x18\x1a]*+(?:\x07|\x1b\\\\|\x9c)"  # OSC and its kin
     "|(?:\x1b\\[|\x9b)[0-?]*+[ -/]*+[@-~]"  # CSI
     "|\x1b[ -/]*+[0-~]"  # the other escape sequences
     "|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"  # what is left of C0 and C1
 )
-_BIDIRECTIONAL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_BIDIRECTIONAL = "[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 
 SHOWN_BYTES = 64 << 10
 """How much of a log is shown; the end, which tells more, gets three quarters of it."""
@@ -32,9 +32,9 @@ def sanitize(raw: bytes | str) -> str:
     """
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
     text = text.replace("\r\n", "\n")
-    text = _CONTROL.sub("", text)
+    text = re.sub(_CONTROL, "", text)
     text = re.sub("\r+\n?", "\n", text)
-    return _BIDIRECTIONAL.sub(lambda match: f"<U+{ord(match[0]):04X}>", text)
+    return re.sub(_BIDIRECTIONAL, lambda match: f"<U+{ord(match[0]):04X}>", text)
 
 
 class Excerpt(NamedTuple):

@@ -5,11 +5,11 @@ import stat
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
 
 from bldr.store.blobs import Blobs
 from bldr.store.database import Batch, Database
 from bldr.store.errors import storage_error
-from bldr.store.gc import GcReport, VerifyReport, collect, verify
 from bldr.store.inodes import Inodes
 from bldr.store.memo import Memo
 from bldr.store.presence import DirectoryLock, Presence
@@ -17,6 +17,9 @@ from bldr.store.results import Results
 from bldr.store.states import FileStates
 from bldr.store.trees import evict_trees
 from bldr.system import os
+
+if TYPE_CHECKING:
+    from bldr.store.gc import GcReport, VerifyReport
 
 VERSION = "v1"
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# The cache of bldr, which can make it anew.\n"
@@ -68,8 +71,10 @@ class Store:
         """Commit what was put: what is committed outlives a kill. Raises CacheError."""
         self._batch.flush()
 
-    def gc(self, max_size_bytes: int | None = None, max_age_s: float | None = None) -> GcReport:
+    def gc(self, max_size_bytes: int | None = None, max_age_s: float | None = None) -> "GcReport":
         """Take away what was not used for `max_age_s`, then the least recently used until the rest fits."""
+        from bldr.store.gc import collect  # no build collects garbage
+
         self.flush()
         self._inodes.forget()
         self.results.forget()
@@ -77,8 +82,10 @@ class Store:
         trees = evict_trees(self.root, self._presence.sweep(), max_size_bytes, max_age_s)
         return report._replace(trees=trees)
 
-    def verify(self) -> VerifyReport:
+    def verify(self) -> "VerifyReport":
         """Read every blob and compare it with its SHA-256; remove what is damaged."""
+        from bldr.store.gc import verify
+
         self.flush()
         self._inodes.forget()
         return verify(self._blobs_path, self._lock)
