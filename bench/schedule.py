@@ -215,7 +215,7 @@ def record(workspace: str, cache: str, patterns: Sequence[str]) -> list[Task]:
         plan = session.plan(session.labels(), tests=True)
         durations_s = History(session.store, session.memory).durations_s
         sources = Sources(session.workspace, session.store)
-        guessed_s = guesses_s(plan.nodes, lambda path: sources.entry(path).size_bytes)
+        guessed_s = guesses_s(plan.nodes, sources.size_bytes)
     place = {node.index: index for index, node in enumerate(plan.nodes)}
     unknown = [node.name for node in plan.nodes if node.name not in durations_s]
     if unknown:

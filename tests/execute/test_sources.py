@@ -39,7 +39,7 @@ def read(store, checkout):
 
     def another(*names):
         sources = Sources(SimpleNamespace(host_path=lambda path: f"{checkout}/{path}"), store)
-        sources.prepare(names)
+        sources.read(names)
         return sources
 
     return another
@@ -53,6 +53,27 @@ def test_every_kind_of_file_is_read_and_kept(read, store):
         assert store.blobs.read(Digest(entry.hash, entry.size_bytes)) == data
         assert not entry.executable
     assert sources.entry("program").executable
+
+
+def test_until_it_is_wanted_a_file_is_only_looked_at(read, store, checkout):
+    sources = read()
+    sources.prepare(["small", "big"])
+    assert [sources.size_bytes(name) for name in ("small", "big", "program")] == [6, len(BIG), 10]
+    assert not sources.is_source("small")
+    assert store.files.get_many([f"{checkout}/small", f"{checkout}/big"]) == {}
+    with pytest.raises(SourceError, match="absent"):
+        sources.prepare(["small", "absent"])
+    assert sources.entry("small").hash == bytes_digest(b"small\n").hash
+
+
+def test_after_one_that_cannot_be_read_the_others_still_can(read, checkout):
+    (checkout / "odd").mkdir()
+    sources = read()
+    with pytest.raises(Exception, match="odd"):
+        sources.read(["small", "odd", "program"])
+    assert [sources.entry(name).hash for name in ("small", "program")] == [
+        bytes_digest(data).hash for data in (b"small\n", b"#!/bin/sh\n")
+    ]
 
 
 def test_a_file_that_did_not_change_is_not_read_again(read, store, checkout):

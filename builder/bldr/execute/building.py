@@ -118,7 +118,7 @@ class Building:
         )
         needs = self._history.needs
         slots = Slots(jobs, available_memory_bytes() if needs else 0)
-        urgency = remaining_path_s(plan.nodes, self._history.durations_s, lambda path: sources.entry(path).size_bytes)
+        urgency = remaining_path_s(plan.nodes, self._history.durations_s, sources.size_bytes)
         limited = Limited(self._sandboxed, slots, urgency, needs)
         self._sandboxed.released = limited.release
         attempts = Attempts(limited, self._on_failed_attempt, self._on_ended_attempt)

@@ -9,6 +9,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from types import FrameType
 
 from bldr.api.actions import Artifact
@@ -141,10 +142,15 @@ class Loop:
     def _start(self) -> None:
         """Look up some of the actions that are ready: many at once, but few while there may be others to reap."""
         most = _FEW if self._limited.running else _MANY
-        works: list[Work] = []
-        while self._ready and len(works) < most:
-            node = self._nodes[heapq.heappop(self._ready)[1]]
-            works.append(Work(node, tuple(self._expand(node.action.inputs)), tuple(self._expand(node.action.tools))))
+        nodes: list[ActionNode] = []
+        while self._ready and len(nodes) < most:
+            nodes.append(self._nodes[heapq.heappop(self._ready)[1]])
+        artifacts = chain(*((*node.action.inputs, *node.action.tools) for node in nodes))
+        self._sources.read(each.path for each in artifacts if each.is_source and each.path not in self.entries)
+        works = [
+            Work(node, tuple(self._expand(node.action.inputs)), tuple(self._expand(node.action.tools)))
+            for node in nodes
+        ]
         self._cached.run_all(works, lambda work, outcome: self._done.append((work, outcome)))
 
     def _expand(self, artifacts: Sequence[Artifact]) -> list[Entry]:

@@ -32,32 +32,49 @@ class SourceError(BldrError):
 
 
 class Sources:
-    """The entries of source files, by tree path. Reading a file and storing it is one step: what was hashed is kept."""
+    """The entries of source files, by tree path. Reading a file and storing it is one step: what was hashed is kept.
+
+    What the store does not know yet is read when an action is to have it, while others run.
+    """
 
     def __init__(self, workspace: "Workspace", store: Store) -> None:
         self._workspace = workspace
         self._store = store
         self._known: dict[str, Entry] = {}
+        self._unread: dict[str, int] = {}  # sizes, in bytes
 
     def prepare(self, paths: Iterable[str]) -> None:
-        """Learn the states of many files at once."""
-        wanted = [path for path in paths if path not in self._known]
+        """Learn the states of many files at once. Raises SourceError for one that is not there."""
+        wanted = [path for path in paths if path not in self._known and path not in self._unread]
         for at in range(0, len(wanted), _ASKED_AT_ONCE):
             self._prepare(wanted[at : at + _ASKED_AT_ONCE])
 
     def _prepare(self, paths: Sequence[str]) -> None:
         hosts = {path: self._workspace.host_path(path) for path in paths}
         remembered = self._store.files.get_many(hosts.values())
+        for path, host in hosts.items():
+            status = _stat(host, path)
+            known = remembered.get(host)
+            if known is not None and known[0] == signature(status):
+                self._known[path] = _entry(path, known[1], status)
+            else:
+                self._unread[path] = status.st_size
+
+    def size_bytes(self, path: str) -> int:
+        """The size of a source, whether it was read or not. Raises SourceError."""
+        self.prepare([path])
+        return self._known[path].size_bytes if path in self._known else self._unread[path]
+
+    def read(self, paths: Iterable[str]) -> None:
+        """Have the entries of many files: together is cheaper. Raises SourceError."""
+        paths = list(dict.fromkeys(paths))
+        self.prepare(paths)
+        unread = [path for path in paths if path in self._unread]
         learned: dict[str, FileState] = {}
         read: list[_Read] = []
         size_bytes = 0
-        for path, host in hosts.items():
-            known = remembered.get(host)
-            if known is not None:
-                status = _stat(host, path)
-                if known[0] == signature(status):
-                    self._known[path] = _entry(path, known[1], status)
-                    continue
+        for path in unread:
+            host = self._workspace.host_path(path)
             small = _read_small(path, host)
             if small is None:
                 self._known[path], settled = self._read(path, host)
@@ -72,10 +89,12 @@ class Sources:
         learned.update(self._keep(read))
         if learned:
             self._store.files.put_many(learned)
+        for path in unread:
+            del self._unread[path]
 
     def entry(self, path: str) -> Entry:
         if path not in self._known:
-            self.prepare([path])
+            self.read([path])
         return self._known[path]
 
     def is_source(self, path: str) -> bool:
