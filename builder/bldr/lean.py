@@ -7,6 +7,10 @@ without it. It has to know uuid, which imports platform, a dozen regular express
 import os
 import sys
 
+TYPE_CHECKING = False  # as in bldr.cli.main
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class _System:
     """What uuid asks of platform."""

@@ -297,6 +297,7 @@ class Session:
             self._heard,
             self.directory,
             loaded_ns,
+            self.platforms.starter,
             {
                 "mode": self.request.isolation,
                 "jobs": self.request.jobs,

@@ -32,6 +32,7 @@ class LinuxSandbox:
     tree_layout: Literal["overlay", "copy"] = "overlay"
     promised = PROMISED
     opens_stdout = True
+    starter = "bldr_linux.spawn"
 
     def __init__(self, *, uses_compiled: bool = True) -> None:
         """`uses_compiled`: use the program that is written in C where it is there."""

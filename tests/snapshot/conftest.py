@@ -46,7 +46,7 @@ code = main()
 sys.stdout.flush()
 sys.stderr.flush()
 with open({path!r}, "w") as file:
-    file.write(" ".join(sorted(sys.modules)))
+    file.write(" ".join(sys.modules))
 sys.exit(code)
 """
 
@@ -58,7 +58,8 @@ class Ran:
         self.exit_code = process.returncode
         self.stdout = process.stdout
         self.stderr = process.stderr
-        self.modules = set(modules.read_text().split()) if modules.exists() else set()
+        self.imported = modules.read_text().split() if modules.exists() else []  # in this order
+        self.modules = set(self.imported)
         self.edited = "bldr.snapshot.edited" in self.modules and "bldr.session" not in self.modules
         self.quick = "bldr.execute.building" not in self.modules
 

@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+from bldr.snapshot import check
+
 LAYERS = """
 [workspace]
 name = "layers"
@@ -189,3 +191,34 @@ def test_damaged_companions(project, damage, suffix):
     project.write("two.txt", "first\n")
     assert project.build().counts == "done: 0 ran, 2 cached"
     assert project.read("bldr-out/two.out").startswith("first\n")
+
+
+def test_the_launcher_is_begun_before_anything_is_imported_that_takes_time(project):
+    """Where there is one: a platform without namespaces has nothing to begin."""
+    project.until_quick()
+    project.write("two.txt", "three\n")
+    ran = project.build()
+    assert ran.edited, ran
+    is_early = "bldr_linux.spawn" in ran.imported[: ran.imported.index("msgspec")]
+    assert is_early == ("bldr_linux.client" in ran.modules)
+
+
+def test_what_no_edit_needs_is_not_imported(project):
+    project.until_quick()
+    project.write("two.txt", "three\n")
+    ran = project.build()
+    assert ran.edited, ran
+    assert not ran.modules & {
+        "argparse",
+        "gettext",
+        "inspect",
+        "platform",
+        "pluggy",
+        "typing_extensions",
+        "bldr.store.gc",
+    }
+
+
+@pytest.mark.parametrize("starter", ["bldr_gone", "bldr_linux.nothing"])
+def test_a_launcher_that_cannot_be_begun_is_none(starter):
+    check._get_ready(starter)

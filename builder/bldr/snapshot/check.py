@@ -130,12 +130,23 @@ def _build(
     place: str, cache: str, head: "dict[str, Any]", changed: "list[Place]", since: "Since", groups: "dict[int, Group]"
 ) -> int | None:
     """Nothing but contents of sources has changed: what they reach is built, and nothing else is looked at."""
+    if head["starter"]:
+        _get_ready(head["starter"])
     from bldr.lean import import_msgspec
 
     import_msgspec()
     from bldr.snapshot.edited import Edit, build
 
     return build(Edit(place, cache, head["root"], head["base"], head["sources"], changed, since, groups))
+
+
+def _get_ready(starter: str) -> None:
+    """Begin what an action takes, which gets ready while this process imports what a build takes. See `Sandbox`."""
+    from contextlib import suppress
+    from importlib import import_module
+
+    with suppress(ImportError, OSError):  # the build will say what is the matter
+        import_module(starter).get_ready()
 
 
 def say(head: "dict[str, Any]", elapsed_s: float) -> int:

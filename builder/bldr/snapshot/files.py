@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from bldr.snapshot.gathered import Gathered
 
-VERSION = 2
+VERSION = 3
 FOLDER = "v1/snapshots"
 """Below the cache directory; of the version that `bldr.store.store` gives the whole directory."""
 

@@ -58,6 +58,7 @@ class Built(msgspec.Struct, frozen=True):
     heard: Heard
     directory: str
     loaded_ns: int
+    starter: str  # of the sandbox that was used; "" where it has none
     settings: dict[str, object]
 
 
@@ -146,6 +147,7 @@ class _Proofs:
             "firsts": [0, len(halves[0])],
             "unsettled": self._unsettled_places(groups),
             "sources": self._number_sources(groups),
+            "starter": self._built.starter,
             **said,
         }
         return head, [files.encoded(half) for half in halves]
