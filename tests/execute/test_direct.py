@@ -7,6 +7,7 @@ import pytest
 
 from bldr.execute.direct import DirectTree
 from bldr.execute.linktree import STAMP_NS, tree_of
+from bldr.execute.spares import Spares
 from bldr.execute.trash import Trash
 from bldr.plan.entries import Entry
 from bldr.store.digest import Digest
@@ -24,7 +25,7 @@ def store(tmp_path):
 
 @pytest.fixture(params=[False, True], ids=["links", "copies"])
 def tree(request, tmp_path):
-    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=request.param)
+    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), Spares(str(tmp_path)), copies=request.param)
     yield tree
     tree.close()
 
@@ -106,7 +107,7 @@ def _rewrite(path, data):
 
 
 def test_a_copy_that_was_changed_and_given_its_times_back_is_found_out(store, tmp_path):
-    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=True)
+    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), Spares(str(tmp_path)), copies=True)
     tree.become(store, wanted(entry(store, "in", "text")))
     _rewrite(f"{tree.root}/in", b"tExt")
     assert not tree.is_as_staged()
@@ -119,7 +120,7 @@ def far_tree(store):
     if os.stat("/dev/shm").st_dev == os.stat(store.root).st_dev:
         pytest.skip("there is one file system only")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
-        tree = DirectTree(f"{elsewhere}/tree", None, Trash(elsewhere), copies=False)
+        tree = DirectTree(f"{elsewhere}/tree", None, Trash(elsewhere), Spares(elsewhere), copies=False)
         yield tree
         tree.close()
 
@@ -142,7 +143,7 @@ def test_a_copy_in_place_of_a_link_is_not_made_again(store, far_tree):
 
 
 def test_a_copy_is_not_the_blob(store, tmp_path):
-    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=True)
+    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), Spares(str(tmp_path)), copies=True)
     one = entry(store, "in", "text")
     tree.become(store, wanted(one))
     _rewrite(f"{tree.root}/in", b"TEXT")
@@ -232,7 +233,7 @@ def test_content_that_the_store_lost_is_missed_although_it_is_staged(store, tree
 
 
 def test_a_link_to_a_blob_that_was_replaced_is_made_anew(store, tmp_path):
-    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=False)
+    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), Spares(str(tmp_path)), copies=False)
     one = entry(store, "a", "text")
     tree.become(store, wanted(one))
     blob = store.blobs.path(Digest(one.hash, one.size_bytes))
@@ -251,7 +252,7 @@ def test_directories_that_nobody_looked_at_have_their_times(store, tree):
 
 
 def test_a_blob_that_was_damaged_is_not_served_from_a_tree(store, tmp_path):
-    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=False)
+    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), Spares(str(tmp_path)), copies=False)
     one = entry(store, "a", "text")
     tree.become(store, wanted(one))
     blob = os.path.join(store.root, "blobs", one.hash[:2], one.hash[2:])
@@ -272,7 +273,7 @@ def test_of_many_files_the_one_that_is_no_link_is_a_copy(store, tmp_path):
     (tmp_path / "many").mkdir()
     for number in range(most - os.stat(blob).st_nlink):
         os.link(blob, tmp_path / "many" / str(number))
-    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=False)
+    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), Spares(str(tmp_path)), copies=False)
     tree.become(store, wanted(*files))
     for number in range(most - 1):
         os.unlink(tmp_path / "many" / str(number))
@@ -285,7 +286,7 @@ def test_of_many_files_the_one_that_is_no_link_is_a_copy(store, tmp_path):
 
 def test_a_directory_that_takes_more_than_a_block_is_as_staged_and_may_not_grow(store, tmp_path):
     files = [entry(store, f"d/{index:03}{'x' * 200}") for index in range(150)]
-    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), copies=False)
+    tree = DirectTree(str(tmp_path / "tree"), None, Trash(str(tmp_path)), Spares(str(tmp_path)), copies=False)
     tree.become(store, wanted(*files))
     size_bytes = os.stat(f"{tree.root}/d").st_size
     if size_bytes <= 4096:
@@ -301,7 +302,9 @@ def test_a_directory_that_takes_more_than_a_block_is_as_staged_and_may_not_grow(
 def test_each_of_many_links_that_is_another_file_is_found_out(store, tmp_path):
     files = [entry(store, f"d/{index}") for index in range(150)]
     for index in (0, 63, 64, 149):
-        tree = DirectTree(str(tmp_path / f"tree{index}"), None, Trash(str(tmp_path)), copies=False)
+        tree = DirectTree(
+            str(tmp_path / f"tree{index}"), None, Trash(str(tmp_path)), Spares(str(tmp_path)), copies=False
+        )
         tree.become(store, wanted(*files))
         assert tree.is_as_staged()
         os.rename(f"{tree.root}/d/{index}", f"{tree.root}/d/x")
@@ -316,7 +319,7 @@ def test_each_of_many_links_that_is_another_file_is_found_out(store, tmp_path):
 
 def test_a_directory_that_held_much_is_thrown_away_whole(store, tmp_path):
     trash = Trash(str(tmp_path))
-    tree = DirectTree(str(tmp_path / "tree"), None, trash, copies=False)
+    tree = DirectTree(str(tmp_path / "tree"), None, trash, Spares(str(tmp_path)), copies=False)
     many = [entry(store, f"old/deep/{index}") for index in range(60)]
     kept = entry(store, "kept/in")
     tree.become(store, wanted(kept, *many, Entry("old/link", link="deep"), directories=("old/out",)))
@@ -334,10 +337,27 @@ def test_a_directory_that_held_much_is_thrown_away_whole(store, tmp_path):
     tree.close()
 
 
+def test_as_many_directories_as_were_thrown_away_lie_ready_for_the_next_tree(store, tmp_path):
+    spares = Spares(str(tmp_path))
+    trees = [DirectTree(str(tmp_path / name), None, Trash(str(tmp_path)), spares, copies=False) for name in ("a", "b")]
+    trees[0].become(store, wanted(*[entry(store, f"{top}/{index}") for top in ("x", "y/z") for index in range(60)]))
+    assert not spares.make_ahead()
+    trees[0].become(store, wanted(entry(store, "in")))
+    assert [spares.make_ahead() for _ in range(4)] == [True, True, True, False]
+    ready = {path.stat().st_ino for path in tmp_path.glob("spare-*")}
+    trees[1].become(store, wanted(entry(store, "p/q/r/in"), entry(store, "p/top")))
+    assert {os.stat(f"{trees[1].root}/{path}").st_ino for path in ("p", "p/q", "p/q/r")} == ready
+    assert trees[1].is_as_staged()
+    os.chmod(f"{trees[1].root}/p/q", 0o700)
+    assert not trees[1].is_as_staged()
+    for tree in trees:
+        tree.close()
+
+
 @pytest.mark.parametrize("copies", [False, True], ids=["links", "copies"])
 def test_what_holds_much_goes_whole_and_what_holds_little_is_kept_beside(store, tmp_path, copies):
     trash = Trash(str(tmp_path))
-    tree = DirectTree(str(tmp_path / "tree"), None, trash, copies=copies)
+    tree = DirectTree(str(tmp_path / "tree"), None, trash, Spares(str(tmp_path)), copies=copies)
     many = [entry(store, f"{top}/{index}") for top in ("much", "much-more/deep") for index in range(50)]
     few = [entry(store, f"few/{index}") for index in range(3)]
     tree.become(store, wanted(*many, *few))
@@ -345,8 +365,8 @@ def test_what_holds_much_goes_whole_and_what_holds_little_is_kept_beside(store, 
     assert names(tree) == ["much", "much-more", "much-more/in"]
     assert tree.is_as_staged()
     beside = [name for name in os.listdir(tmp_path) if name not in ("cache", "tree")]
-    assert sorted(name.partition(".")[0] for name in beside) == ["trash-1", "trash-2", "tree"]
-    assert os.listdir(next(tmp_path.glob("tree.*"))) == []
+    assert sorted(beside) == ["spare-1", "trash-1", "trash-2"]
+    assert os.listdir(tmp_path / "spare-1") == []
     tree.become(store, wanted(*many, *few))
     assert len(names(tree)) == 50 + 50 + 3 + 4
     assert tree.is_as_staged()

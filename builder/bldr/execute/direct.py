@@ -7,7 +7,6 @@ directories serve the next one as they are.
 """
 
 import stat
-import struct
 import time
 from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
@@ -15,20 +14,17 @@ from typing import NamedTuple
 import msgspec
 
 from bldr.execute.linktree import STAMP_NS, Owner, Wanted, make_directory
+from bldr.execute.spares import DIRECTORY, Made, Spares, seen
 from bldr.execute.trash import Trash
 from bldr.plan.entries import Entry
 from bldr.store.digest import Digest, bytes_digest
 from bldr.store.removal import remove_tree
 from bldr.store.store import Store
-from bldr.system import fcntl, os
+from bldr.system import os
 
-_GETFLAGS = 0x80086601 if struct.calcsize("l") == 8 else 0x80046601  # linux/fs.h, FS_IOC_GETFLAGS
-_INDEXED = 0x1000  # linux/fs.h, FS_INDEX_FL: says that a directory is large
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _REALTIME_COARSE = 5  # linux/time.h: the clock that stamps files
 _COPY_BYTES = 1 << 16
 _SMALL_BYTES = 4096
-_MOST_SPARE = 32
 _SMALL_NAMES = 40
 """So many names fit into a directory of `_SMALL_BYTES`, however long they are, or nearly."""
 
@@ -44,21 +40,11 @@ class _Leaf(NamedTuple):
     is_fixed: bool = False
 
 
-class _Made(NamedTuple):
-    """What can be seen of one of our directories: who changes any of it leaves a trace to the next action."""
-
-    inode: int
-    mode: int
-    owner: tuple[int, int]
-    flags: int
-    attributes: tuple[tuple[str, bytes], ...]
-
-
 class _Directory(msgspec.Struct):
     """One of our directories, and what we put there by name: links to blobs, of which the numbers of their inodes are
     all that must be known, other leaves, and directories."""
 
-    made: _Made
+    made: Made
     links: dict[str, int] = {}
     leaves: dict[str, _Leaf] = {}
     directories: set[str] = set()
@@ -72,22 +58,22 @@ class _Directory(msgspec.Struct):
 
 class DirectTree:
     """Owns one tree at `root`. `copies`: whether files are copies, because actions run as the owner of blobs; `trash`
-    takes what would take long to remove."""
+    takes what would take long to remove, and `spares` what another tree can use."""
 
-    def __init__(self, root: str, owner: Owner, trash: Trash, *, copies: bool) -> None:
+    def __init__(self, root: str, owner: Owner, trash: Trash, spares: Spares, *, copies: bool) -> None:
         self.root = root
         self._trash = trash
+        self._spares = spares
         self._owner = owner
         self._copies = copies
         self._holds_copies = copies  # where a blob could not be linked, too
         self._entries: Mapping[str, Entry] = {}  # files and links by path
         self._directories: dict[str, _Directory] = {}
-        self._spare: list[tuple[str, _Made]] = []  # empty ones that lie beside the tree: making one is dear
         self._strangers: list[str] = []
         self._touched: set[str] = set()
         self._staged_ns = 0
         make_directory(root, owner)
-        self._fd = os.open(root, _DIRECTORY)
+        self._fd = os.open(root, DIRECTORY)
         self._keep("", self._fd)
 
     def close(self) -> None:
@@ -102,8 +88,8 @@ class DirectTree:
         leaves, wanted, filled = tree
         kept = self._take_away(store, leaves, wanted)
         for directory in sorted(wanted - self._directories.keys()):
-            if self._spare:
-                place, made = self._spare.pop()
+            if spare := self._spares.take(self._owner):
+                place, made = spare
                 os.rename(place, directory, dst_dir_fd=self._fd)
                 self._directories[directory] = _Directory(made)
                 self._touched.add(directory)
@@ -142,18 +128,16 @@ class DirectTree:
                 self._touched.add(path)
         for path in sorted(self._directories.keys() - wanted, reverse=True):
             directory = self._directories.pop(path)
-            if directory.size_bytes is not None or len(self._spare) >= _MOST_SPARE:
+            is_large = directory.size_bytes is not None
+            if is_large or not self._spares.give(path, self._fd, self._owner, directory.made):
                 os.rmdir(path, dir_fd=self._fd)
-            else:
-                place = f"{self.root}.{directory.made.inode}"
-                os.rename(path, place, src_dir_fd=self._fd)
-                self._spare.append((place, directory.made))
             self._touched.discard(path)
             self._take(path)
         return kept
 
     def _discard_full(self, unwanted: Set[str]) -> None:
         """Throw away whole those of the `unwanted` directories that hold much; what is below one is unwanted, too."""
+        thrown_away = 0
         top_of: dict[str, str] = {}
         trees: dict[str, list[str]] = {}
         for path in sorted(unwanted):  # each after those above it
@@ -163,10 +147,13 @@ class DirectTree:
             if sum(self._directories[path].count for path in directories) <= _SMALL_NAMES:
                 continue
             self._trash.add(top, self._fd)
+            thrown_away += len(directories)
             for directory in directories:
                 del self._directories[directory]
                 self._touched.discard(directory)
             self._take(top)
+        if thrown_away:
+            self._spares.expect(self._owner, thrown_away)  # the next tree is likely to have as many new ones
 
     def _is_sound(self, store: Store, entry: Entry, linked: int | None) -> bool:
         """Whether the store vouches for what was staged, and for the inode that was linked. Raises BlobMissing."""
@@ -214,12 +201,12 @@ class DirectTree:
     def _is_directory_as_staged(self, directory: str, opened: dict[str, int]) -> bool:
         if directory:
             parent, _, name = directory.rpartition("/")
-            opened[directory] = os.open(name, _DIRECTORY, dir_fd=opened[parent])
+            opened[directory] = os.open(name, DIRECTORY, dir_fd=opened[parent])
         here = opened[directory]
         known = self._directories[directory]
         status = os.fstat(here)
         most_bytes = _SMALL_BYTES if known.size_bytes is None else known.size_bytes
-        if status.st_size > most_bytes or _seen(here, status) != known.made:
+        if status.st_size > most_bytes or seen(here, status) != known.made:
             return False
         prefix = f"{directory}/" if directory else ""
         links = known.links
@@ -293,7 +280,7 @@ class DirectTree:
         self._strangers = []
 
     def _remove(self, parent: str, name: str) -> None:
-        descriptor = os.open(parent or ".", _DIRECTORY, dir_fd=self._fd)
+        descriptor = os.open(parent or ".", DIRECTORY, dir_fd=self._fd)
         try:
             remove_tree(descriptor, name)
         finally:
@@ -302,9 +289,9 @@ class DirectTree:
     # What is known of it
 
     def _keep(self, directory: str, descriptor: int = -1) -> None:
-        opened = descriptor if descriptor >= 0 else os.open(directory, _DIRECTORY, dir_fd=self._fd)
+        opened = descriptor if descriptor >= 0 else os.open(directory, DIRECTORY, dir_fd=self._fd)
         try:
-            self._directories[directory] = _Directory(_seen(opened, os.fstat(opened)))
+            self._directories[directory] = _Directory(seen(opened, os.fstat(opened)))
         finally:
             if opened != descriptor:
                 os.close(opened)
@@ -319,15 +306,6 @@ class DirectTree:
         parent, _, name = directory.rpartition("/")
         self._directories[parent].directories.discard(name)
         self._touched.add(parent)
-
-
-def _seen(descriptor: int, status: os.stat_result) -> _Made:
-    try:
-        flags = int.from_bytes(fcntl.ioctl(descriptor, _GETFLAGS, bytes(8))[:4], "little") & ~_INDEXED
-    except OSError:  # a file system without them
-        flags = 0
-    attributes = tuple((name, os.getxattr(descriptor, name)) for name in os.listxattr(descriptor))
-    return _Made(status.st_ino, status.st_mode, (status.st_uid, status.st_gid), flags, attributes)
 
 
 def _content(name: str, here: int) -> str:

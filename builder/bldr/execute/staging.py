@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from bldr.api.sandbox import StagedTree
 from bldr.execute.direct import DirectTree
 from bldr.execute.linktree import NOTHING, STAMP_NS, LinkTree, Owner, Wanted, make_directory, parents, tree_of
+from bldr.execute.spares import Spares
 from bldr.execute.trash import Trash
 from bldr.graph.actions import ActionNode
 from bldr.plan.entries import Entry
@@ -140,12 +141,12 @@ class Stage(_Directories):
 class DirectStage(_Directories):
     """A tree that is shown itself, of links or of copies; see `DirectTree`."""
 
-    def __init__(self, parent: str, name: str, owner: Owner, kind: Kind, trash: Trash) -> None:
+    def __init__(self, parent: str, name: str, owner: Owner, kind: Kind, trash: Trash, spares: Spares) -> None:
         super().__init__(parent, name, owner)
         self.kind = kind
         upper = os.path.join(self.directory, "tree")
         self.tree = StagedTree(TREE_PATH, "", upper, "")
-        self._direct = DirectTree(upper, owner, trash, copies=kind == "copies")
+        self._direct = DirectTree(upper, owner, trash, spares, copies=kind == "copies")
         self._is_as_staged = True
 
     def fill(
@@ -199,6 +200,7 @@ class Stages:
         self._used: deque[tuple[Staged, bool]] = deque()
         self._made = 0
         self._trash = Trash(store.staging)
+        self._spares = Spares(store.staging)
 
     def take(self, owner: Owner, kind: Kind = "layers", wanted: Wanted | None = None) -> Staged:
         """A stage with nothing in it that was written: of those that there are, the one nearest to what is wanted.
@@ -215,7 +217,7 @@ class Stages:
         with _told(self._store.staging):
             if kind == "layers":
                 return Stage(self._store.staging, name, owner)
-            return DirectStage(self._store.staging, name, owner, kind, self._trash)
+            return DirectStage(self._store.staging, name, owner, kind, self._trash, self._spares)
 
     def give_back(self, stage: Staged, *, may_serve_again: bool) -> None:
         """The action is done with it. `may_serve_again`: nobody who lives can hold a descriptor of anything in it."""
@@ -224,9 +226,10 @@ class Stages:
             self.tidy()
 
     def tidy(self) -> bool:
-        """Clean one used stage, or remove what cleaner ones have thrown away; False where there is nothing."""
+        """Clean one used stage, or make or remove a directory; False where there is nothing to do."""
         if not self._used:
-            return self._trash.remove_one()
+            with _told(self._store.staging):
+                return self._spares.make_ahead() or self._trash.remove_one()
         stage, may_serve_again = self._used.popleft()
         if may_serve_again and stage.clean():
             self._clean.append(stage)
@@ -243,6 +246,7 @@ class Stages:
             self._clean.clear()
             self._used.clear()
             self._trash.close()
+            self._spares.close()
 
 
 def wanted_of(node: ActionNode, inputs: Sequence[Entry]) -> Wanted:
