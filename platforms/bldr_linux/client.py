@@ -163,7 +163,7 @@ class LinuxLauncher:
             raise RefusedError("the action must run as the caller, but this launcher has given up the caller's rights")
         if not launch.spec.process.kill_on_parent_exit and not self._outlives:
             raise RefusedError("the action is to outlive its parent, but this launcher ends with it")
-        if any(stat.S_ISDIR(os.fstat(fd).st_mode) for fd in stdio):
+        if any(stat.S_ISDIR(os.fstat(fd).st_mode) for fd in set(stdio)):
             raise RefusedError("a directory cannot be a standard stream: it would lead out of the sandbox")
         if launch.spec.network.bridge is not None:
             failure = self._network().check()

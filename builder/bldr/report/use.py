@@ -73,12 +73,11 @@ class MostUse:
         """Take an action in; what came from the cache used nothing now."""
         if event.cached:
             return
-        name = sanitize(title).replace("\n", " ")
         peak_bytes, cpu_s = event.usage.memory_peak_bytes, event.usage.cpu_s
         if cpu_s is not None:
-            self._cpu.append((cpu_s, name))
+            self._cpu.append((cpu_s, title))
         if peak_bytes is not None:
-            self._memory.append((peak_bytes, name))
+            self._memory.append((peak_bytes, title))
             self._changes += [(event.started_s, peak_bytes), (event.time_s, -peak_bytes)]
 
     def peak_bytes(self) -> int:
@@ -94,10 +93,14 @@ class MostUse:
         lines = []
         if self._memory:
             most = sorted(self._memory, key=lambda pair: -pair[0])[:SHOWN_ACTIONS]
-            lines += ["most memory:", *(f"  {size(used):>10}  {name}" for used, name in most)]
+            lines += ["most memory:", *(f"  {size(used):>10}  {_in_one_line(title)}" for used, title in most)]
         if self._cpu:
             longest = sorted(self._cpu, key=lambda pair: -pair[0])[:SHOWN_ACTIONS]
-            lines += ["most CPU time:", *(f"  {duration(used):>10}  {name}" for used, name in longest)]
+            lines += ["most CPU time:", *(f"  {duration(used):>10}  {_in_one_line(title)}" for used, title in longest)]
         if self._memory:
             lines.append(f"memory of actions at one time: {size(self.peak_bytes())} at most")
         return lines
+
+
+def _in_one_line(title: str) -> str:
+    return sanitize(title).replace("\n", " ")
