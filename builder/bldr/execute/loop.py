@@ -62,6 +62,7 @@ class Loop:
         heapq.heapify(self._ready)
         self._done: deque[tuple[Work, Outcome]] = deque()
         self._unfinished = len(nodes)
+        self._most = _FEW
         self._selector = selectors.DefaultSelector()
         self.entries: dict[str, tuple[Entry, ...]] = {}
         self.outcomes: dict[int, Outcome] = {}
@@ -140,8 +141,9 @@ class Loop:
         return -self._limited.remaining_path_s.get(index, 0.0), index
 
     def _start(self) -> None:
-        """Look up some of the actions that are ready: many at once, but few while there may be others to reap."""
-        most = _FEW if self._limited.running else _MANY
+        """Look up some of the actions that are ready: many at once, but few at first, for nothing runs until then, and
+        while there may be others to reap."""
+        most, self._most = _FEW if self._limited.running else self._most, _MANY
         nodes: list[ActionNode] = []
         while self._ready and len(nodes) < most:
             nodes.append(self._nodes[heapq.heappop(self._ready)[1]])
