@@ -1,5 +1,5 @@
-"""Empty directories for trees. Making one is dear (up to a millisecond on an ext4 without a journal, while others are being
-removed): what one tree needs no more serves the next, and what is likely to be needed is made ahead.
+"""Empty directories for trees. Making one is dear (up to a millisecond on an ext4 without a journal, while others are
+being removed): what one tree needs no more serves the next, and what is likely to be needed is made ahead.
 """
 
 import struct
