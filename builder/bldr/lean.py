@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class _System:
-    """What uuid asks of platform."""
+    """What uuid asks of platform, once; its own name `platform` goes on meaning this."""
 
     @staticmethod
     def system() -> str:

@@ -178,6 +178,8 @@ def check_lock_format(lock: Any) -> None:
 def check_sandbox(sandbox: Any) -> None:
     _require(sandbox, "name", _is_word, "a word")
     _require(sandbox, "tree_layout", lambda value: value in ("overlay", "copy"), '"overlay" or "copy"')
+    if hasattr(sandbox, "starter"):
+        _require(sandbox, "starter", lambda value: isinstance(value, str), "the name of a module")
     _require_methods(sandbox, "probe", "open")
 
 

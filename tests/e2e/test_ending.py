@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -214,3 +215,95 @@ def test_tests_behind_a_failure_are_told_why_they_did_not_run(project):
     messages = {event["label"]: event["message"] for event in tested.of("test_finished")}
     assert messages["//:broken"] == '"//:broken", which it needs, was not built'
     assert tested.exit_code == 1
+
+
+GONE = """
+    [target.remover]
+    type = "command"
+    outputs = ["removed"]
+    command = "rm {root}/late.txt; echo > $OUT"
+    [target.remover.hermetic]
+    enabled = false
+
+    [target.late]
+    type = "command"
+    sources = ["late.txt"]
+    deps = [":remover"]
+    outputs = ["late"]
+    command = "cat $SRCS > $OUT"
+
+    [target.user]
+    type = "command"
+    deps = [":late"]
+    outputs = ["used"]
+    command = "cat $DEPS > $OUT"
+
+    [target.other]
+    type = "command"
+    outputs = ["other"]
+    command = "sleep 1; echo > $OUT"
+
+    [target.check]
+    type = "test"
+    command = "true"
+"""
+
+
+def test_a_source_that_vanishes_during_a_build_fails_whoever_needs_it(project):
+    """An action that is not sandboxed takes it away, when it was looked at and not read yet."""
+    it = project({"Builderfile": "", "late.txt": "late\n"})
+    (it.root / "Builderfile").write_text('[workspace]\nname = "gone"\n' + GONE.format(root=it.root))
+    ran = it.bldr("test", "-k", "//...")
+    assert ran.exit_code == 1, ran
+    assert "late.txt" in ran.stderr and "No such file" in ran.stderr, ran
+    assert it.out("other").exists() and it.out("removed").exists()
+    assert not it.out("late").exists() and not it.out("used").exists()
+    (finished,) = ran.of("build_finished")
+    assert (finished["ran"], finished["failed"], finished["tests_passed"]) == (4, 1, 1)
+    assert len(ran.of("action_started")) == len(ran.of("action_finished"))
+    (it.root / "late.txt").write_text("late again\n")
+    shutil.rmtree(it.root / "bldr-out")
+    assert it.bldr("build", "//:other", "//:check").exit_code == 0
+
+
+FULL_DISK = """
+import os, sys
+from bldr.api.errors import CacheError
+from bldr.execute.loop import Loop
+from bldr.session import BuildRequest, Session
+
+def finish(self, work, outcome):
+    raise CacheError("the disk is full")
+
+Loop._finish = finish
+for _ in range(4):
+    try:
+        with Session(BuildRequest(patterns=("//...",), cache_dir=sys.argv[1], jobs=2)) as session:
+            session.build()
+    except CacheError:
+        print(len(os.listdir("/proc/self/fd")))
+"""
+
+
+def test_nothing_stays_open_after_an_error_that_ends_a_build(project):
+    """As it would in `bldr watch`, which goes on."""
+    it = project(
+        {
+            "Builderfile": """
+        [target.short]
+        type = "command"
+        outputs = ["short"]
+        command = "echo > $OUT"
+
+        [target.long]
+        type = "command"
+        outputs = ["long"]
+        command = "sleep 30; echo > $OUT"
+    """
+        }
+    )
+    script = [sys.executable, "-c", FULL_DISK, str(it.cache)]
+    done = subprocess.run(script, cwd=it.root, env=it.env(), capture_output=True, text=True, timeout=60)
+    open_files = [int(word) for word in done.stdout.split()]
+    assert len(open_files) == 4, done.stderr
+    assert open_files[0] == open_files[3]

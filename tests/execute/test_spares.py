@@ -1,5 +1,6 @@
 """Empty directories that lie ready."""
 
+import errno
 import os
 
 import pytest
@@ -61,8 +62,24 @@ def test_as_many_are_made_as_are_expected(trees):
     os.close(descriptor)
     assert known.mode & 0o777 == 0o755
     assert len(os.listdir(staging)) == 2
-    ready.close()
-    assert len(os.listdir(staging)) == 1  # the one that was taken
+    ready.expect(None, 1)
+    assert not ready.make_ahead()
+    assert ready.take(None) is not None
+    assert ready.make_ahead()
+
+
+def test_one_that_cannot_be_made_is_none(trees, monkeypatch):
+    def full(place, owner):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(spares, "make_directory", full)
+    ready = Spares(str(trees[0].parent / "staging"))
+    ready.expect(None, 1)
+    assert not ready.make_ahead()
+    monkeypatch.undo()
+    assert not ready.make_ahead()  # until it is expected again
+    ready.expect(None, 1)
+    assert ready.make_ahead()
 
 
 def test_there_are_never_too_many(trees, monkeypatch):

@@ -46,7 +46,8 @@ code = main()
 sys.stdout.flush()
 sys.stderr.flush()
 with open({path!r}, "w") as file:
-    file.write(" ".join(sys.modules))
+    spawn = sys.modules.get("bldr_linux.spawn")
+    file.write(" ".join(sys.modules) + chr(10) + str(len(spawn._ready) if spawn else 0))
 sys.exit(code)
 """
 
@@ -58,7 +59,9 @@ class Ran:
         self.exit_code = process.returncode
         self.stdout = process.stdout
         self.stderr = process.stderr
-        self.imported = modules.read_text().split() if modules.exists() else []  # in this order
+        imported, _, begun = modules.read_text().partition("\n") if modules.exists() else ("", "", "0")
+        self.imported = imported.split()  # in this order
+        self.begun_for_nothing = int(begun)  # launchers' processes
         self.modules = set(self.imported)
         self.edited = "bldr.snapshot.edited" in self.modules and "bldr.session" not in self.modules
         self.quick = "bldr.execute.building" not in self.modules

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import sys
 
 import pytest
 
@@ -201,6 +202,7 @@ def test_the_launcher_is_begun_before_anything_is_imported_that_takes_time(proje
     assert ran.edited, ran
     is_early = "bldr_linux.spawn" in ran.imported[: ran.imported.index("msgspec")]
     assert is_early == ("bldr_linux.client" in ran.modules)
+    assert ran.begun_for_nothing == 0
 
 
 def test_what_no_edit_needs_is_not_imported(project):
@@ -219,6 +221,10 @@ def test_what_no_edit_needs_is_not_imported(project):
     }
 
 
-@pytest.mark.parametrize("starter", ["bldr_gone", "bldr_linux.nothing"])
-def test_a_launcher_that_cannot_be_begun_is_none(starter):
-    check._get_ready(starter)
+@pytest.mark.parametrize("text", [None, "", "get_ready = None", "raise RuntimeError", "nonsense!"])
+def test_a_launcher_that_cannot_be_begun_is_none(text, tmp_path, monkeypatch):
+    if text is not None:
+        (tmp_path / "begun_early.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "begun_early", raising=False)
+    check._get_ready("begun_early")

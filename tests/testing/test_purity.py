@@ -50,8 +50,14 @@ MODULE = """
 with open(__file__.removesuffix(".py") + ".txt") as file:
     TEXT = file.read()
 
+remembered = open
+
 def read():
     with open(__file__) as file:
+        return file.read()
+
+def read_again():
+    with remembered(__file__) as file:
         return file.read()
 """
 
@@ -77,6 +83,10 @@ def test_what_a_module_reads_when_a_handler_imports_it_is_part_of_the_plugin(tmp
         assert (analysis.actions[0].argv, handler.breaches) == (("touch", "said"), [])
         with pytest.raises(ImpureError, match=r"it called open\("):
             WatchedHandler(Asking(ask_more)).analyze(TargetAttributes(type="library"), FakeContext("//:a"))
+        module = sys.modules["imported_late"]
+        assert module.read_again() == MODULE  # whatever it remembers: nobody is asked now
+        with pytest.raises(ImpureError, match=r"it called open\("):
+            WatchedHandler(Asking(module.read_again)).analyze(TargetAttributes(type="library"), FakeContext("//:a"))
     finally:
         sys.modules.pop("imported_late", None)
 

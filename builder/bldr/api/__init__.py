@@ -65,6 +65,7 @@ else:  # mypy would believe that every name can be looked up
         if name == "hook":
             from bldr.api.hooks import hook
 
+            globals()["hook"] = hook
             return hook
         from bldr.api.deprecation import look_up
 

@@ -264,8 +264,8 @@ class Sandbox(Protocol):
     probe or a launcher can be begun; and it was the last. Its attribute `is_prepared` then says whether a probe would
     not wait; its `open` takes `waits=False`, so that the first launch raises what is the matter with the launcher. A
     method `get_ready` is called where a process has built and will build again: what no launch decides may wait then.
-    `starter` names a module that imports next to nothing and has a function of that name, which a process calls that
-    finds something to build, before it imports whatever building takes.
+    `starter` names a module that imports next to nothing and has a function `get_ready` without arguments: a process
+    that finds something to build calls it before it imports whatever building takes.
     """
 
     name: str

@@ -113,8 +113,8 @@ class DirectTree:
     def _take_away(self, store: Store, leaves: Mapping[str, Entry], wanted: Set[str]) -> set[str]:
         """Remove what is not wanted any more; the paths of the leaves that stay."""
         kept: set[str] = set()
-        if unwanted := self._directories.keys() - wanted:
-            self._discard_full(unwanted)
+        thrown_away = self._discard_full(self._directories.keys() - wanted)
+        self._spares.expect(self._owner, thrown_away)  # the next tree is likely to have as many new ones
         for path, directory in self._directories.items():
             for name in (*directory.links, *directory.leaves):
                 place = f"{path}/{name}" if path else name
@@ -135,8 +135,9 @@ class DirectTree:
             self._take(path)
         return kept
 
-    def _discard_full(self, unwanted: Set[str]) -> None:
-        """Throw away whole those of the `unwanted` directories that hold much; what is below one is unwanted, too."""
+    def _discard_full(self, unwanted: Set[str]) -> int:
+        """Throw away whole those of the `unwanted` directories that hold much; what is below one is unwanted, too.
+        Returns how many."""
         thrown_away = 0
         top_of: dict[str, str] = {}
         trees: dict[str, list[str]] = {}
@@ -152,8 +153,7 @@ class DirectTree:
                 del self._directories[directory]
                 self._touched.discard(directory)
             self._take(top)
-        if thrown_away:
-            self._spares.expect(self._owner, thrown_away)  # the next tree is likely to have as many new ones
+        return thrown_away
 
     def _is_sound(self, store: Store, entry: Entry, linked: int | None) -> bool:
         """Whether the store vouches for what was staged, and for the inode that was linked. Raises BlobMissing."""

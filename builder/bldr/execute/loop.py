@@ -13,10 +13,11 @@ from itertools import chain
 from types import FrameType
 
 from bldr.api.actions import Artifact
+from bldr.api.errors import CacheError
 from bldr.api.sandbox import Launcher
 from bldr.execute.runners import Cached, Limited, Outcome, Work
 from bldr.execute.sandboxed import Sandboxed
-from bldr.execute.sources import Sources
+from bldr.execute.sources import SourceError, Sources
 from bldr.graph.actions import ActionGraph, ActionNode
 from bldr.plan.entries import Entry, expand
 from bldr.system.wakeup import Wakeup, open_wakeup
@@ -147,18 +148,32 @@ class Loop:
         nodes: list[ActionNode] = []
         while self._ready and len(nodes) < most:
             nodes.append(self._nodes[heapq.heappop(self._ready)[1]])
-        artifacts = chain(*((*node.action.inputs, *node.action.tools) for node in nodes))
-        self._sources.read(each.path for each in artifacts if each.is_source and each.path not in self.entries)
         works = [
             Work(node, tuple(self._expand(node.action.inputs)), tuple(self._expand(node.action.tools)))
-            for node in nodes
+            for node in self._with_sources(nodes)
         ]
         self._cached.run_all(works, lambda work, outcome: self._done.append((work, outcome)))
 
+    def _with_sources(self, nodes: Sequence[ActionNode]) -> Sequence[ActionNode]:
+        """Read what these actions need of the sources; those that can have it. The others are done."""
+        try:
+            self._read_sources(nodes)
+        except (CacheError, SourceError) as error:
+            if len(nodes) > 1:
+                return [node for each in nodes for node in self._with_sources([each])]
+            work = Work(nodes[0], (), ())
+            self._done.append((work, self._sandboxed.refuse(work, error)))
+            return ()
+        return nodes
+
+    def _read_sources(self, nodes: Sequence[ActionNode]) -> None:
+        artifacts = chain(*((*node.action.inputs, *node.action.tools) for node in nodes))
+        wanted = [each.path for each in artifacts if each.is_source and each.path not in self.entries]
+        self._sources.read(wanted)
+        for path in wanted:
+            self.entries[path] = (self._sources.entry(path),)
+
     def _expand(self, artifacts: Sequence[Artifact]) -> list[Entry]:
-        for artifact in artifacts:
-            if artifact.is_source and artifact.path not in self.entries:
-                self.entries[artifact.path] = (self._sources.entry(artifact.path),)
         return expand(artifacts, self.entries)
 
     def _finish(self, work: Work, outcome: Outcome) -> None:

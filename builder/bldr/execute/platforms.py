@@ -53,7 +53,8 @@ class Platforms:
     def starter(self) -> str:
         """The module by which the sandbox of the build can be begun early; "" where it has none."""
         used = next((sandbox for sandbox in self._sandboxes if sandbox.name == self.name), None)
-        return str(getattr(used, "starter", ""))
+        starter: str = getattr(used, "starter", "")
+        return starter
 
     def on_open(self, opened: Callable[[Launcher], None], events: EventStream) -> None:
         """Tell the loop of every launcher, and people of what the machine cannot give."""

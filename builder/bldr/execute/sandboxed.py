@@ -118,6 +118,11 @@ class Sandboxed:
         self._started(work)
         self._run(work, done, is_next=False)
 
+    def refuse(self, work: Work, error: CacheError | SourceError) -> Outcome:
+        """Tell of an action that it starts, and what came of it: nothing, for what it needs cannot be had."""
+        self._started(work)
+        return _not_staged(error)
+
     def can_run_next(self, work: Work) -> bool:
         """Whether it is worth it to hand the action over before there is a place for it, where actions are short, and
         possible: launchers know nothing of each other."""
@@ -163,8 +168,7 @@ class Sandboxed:
         except (CacheError, SourceError) as error:
             if is_next:
                 self._started(work)
-            result = ActionResult(status="setup", exit_code=1, message=error.message, hint=error.hint)
-            done(work, Outcome(result, cached=False))
+            done(work, _not_staged(error))
             return
         if self._opened is not None:
             self._opened(work, stage.log)
@@ -330,11 +334,16 @@ class Sandboxed:
 
     def close(self) -> None:
         self.hashing.close()
-        for stage in self._prepared.values():
-            stage.remove()
-        self._prepared.clear()
-        self._stages.close()
-        os.close(self._nothing)
+        running = (*self._running.values(), *(ended.running for ended in self._ended))  # where an error ended the build
+        try:
+            for stage in (*self._prepared.values(), *(one.stage for one in running)):
+                stage.remove()
+            self._stages.close()
+        finally:
+            self._prepared.clear()
+            self._running.clear()
+            self._ended.clear()
+            os.close(self._nothing)
 
     def _restore(self, work: Work, lost_hash: str) -> None:
         lost = [entry for entry in (*work.inputs, *work.tools) if entry.hash == lost_hash]
@@ -426,6 +435,10 @@ class Sandboxed:
             with open(path, "ab") as file:
                 file.write(b"\n[bldr kept the first %d bytes of %d]\n" % (LOG_BYTES, size))
         return self._store.blobs.take_file(path) if is_ours else self._store.blobs.put_file(path)
+
+
+def _not_staged(error: CacheError | SourceError) -> Outcome:
+    return Outcome(ActionResult(status="setup", exit_code=1, message=error.message, hint=error.hint), cached=False)
 
 
 def _open_log(stage: Staged) -> int:

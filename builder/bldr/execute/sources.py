@@ -98,7 +98,7 @@ class Sources:
         return self._known[path]
 
     def is_source(self, path: str) -> bool:
-        """Whether the build read `path` as a source."""
+        """Whether `path` is a source of which the build knows the content."""
         return path in self._known
 
     def restore(self, path: str) -> None:

@@ -28,7 +28,8 @@ class Made(NamedTuple):
 
 
 class Spares:
-    """What lies ready below the directory `parent`, which must be on the file system of all trees."""
+    """What lies ready below the directory `parent`, which must be on the file system of all trees; whoever removes that
+    removes all."""
 
     def __init__(self, parent: str) -> None:
         self._parent = parent
@@ -52,29 +53,30 @@ class Spares:
         return True
 
     def expect(self, owner: Owner, number: int) -> None:
-        """So many are likely to be needed at once."""
+        """So many are likely to be needed by the next tree."""
         self._wanted[owner] = min(number, _MOST)
 
     def make_ahead(self) -> bool:
-        """Make one that is likely to be needed; False where as many are there. Raises OSError."""
+        """Make one that is likely to be needed; False where as many are there, or none can be made: whoever needs one
+        says what is the matter."""
         for owner, number in self._wanted.items():
-            ready = self._ready.setdefault(owner, [])
-            if len(ready) < number:
-                place = self._place()
-                make_directory(place, owner)
-                descriptor = os.open(place, DIRECTORY)
+            if len(self._ready.setdefault(owner, [])) < number:
                 try:
-                    ready.append((place, seen(descriptor, os.fstat(descriptor))))
-                finally:
-                    os.close(descriptor)
+                    self._make(owner)
+                except OSError:
+                    self._wanted.clear()
+                    return False
                 return True
         return False
 
-    def close(self) -> None:
-        """Remove all. Raises OSError."""
-        for ready in self._ready.values():
-            while ready:
-                os.rmdir(ready.pop()[0])
+    def _make(self, owner: Owner) -> None:
+        place = self._place()
+        make_directory(place, owner)
+        descriptor = os.open(place, DIRECTORY)
+        try:
+            self._ready[owner].append((place, seen(descriptor, os.fstat(descriptor))))
+        finally:
+            os.close(descriptor)
 
     def _place(self) -> str:
         self._made += 1

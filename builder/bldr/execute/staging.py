@@ -228,8 +228,7 @@ class Stages:
     def tidy(self) -> bool:
         """Clean one used stage, or make or remove a directory; False where there is nothing to do."""
         if not self._used:
-            with _told(self._store.staging):
-                return self._spares.make_ahead() or self._trash.remove_one()
+            return self._spares.make_ahead() or self._trash.remove_one()
         stage, may_serve_again = self._used.popleft()
         if may_serve_again and stage.clean():
             self._clean.append(stage)
@@ -246,7 +245,6 @@ class Stages:
             self._clean.clear()
             self._used.clear()
             self._trash.close()
-            self._spares.close()
 
 
 def wanted_of(node: ActionNode, inputs: Sequence[Entry]) -> Wanted:

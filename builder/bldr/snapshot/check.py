@@ -145,7 +145,7 @@ def _get_ready(starter: str) -> None:
     from contextlib import suppress
     from importlib import import_module
 
-    with suppress(ImportError, OSError):  # the build will say what is the matter
+    with suppress(Exception):  # whatever a plugin is like: the build will say what is the matter
         import_module(starter).get_ready()
 
 

@@ -155,11 +155,13 @@ class _Guard:
         for module, name in _FORBIDDEN:
             if hasattr(module, name):
                 named = f"{module.__name__}.{name}".removeprefix("builtins.")
-                self._replace(module, name, _refuse(named, getattr(module, name), threading.get_ident()))
+                self._replace(module, name, _refuse(named, getattr(module, name)))
         self._replace(os, "environ", _NoEnvironment(os.environ))
+        _asked.add(threading.get_ident())
         return self
 
     def __exit__(self, *_: object) -> None:
+        _asked.discard(threading.get_ident())
         while self._kept:
             module, name, value = self._kept.pop()
             setattr(module, name, value)
@@ -178,12 +180,16 @@ class _Guard:
         setattr(module, name, value)
 
 
-def _refuse(name: str, original: Callable[..., Any], thread_id: int) -> Callable[..., Any]:
-    """Raises in the thread of the handler; all others (those of pytest-xdist, for one) go on as before, and so does an
-    import, however late it is."""
+_asked: set[int] = set()
+"""The threads in which a handler is asked just now."""
+
+
+def _refuse(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Raises in the thread of the handler while that is asked; all others (those of pytest-xdist, for one) go on as
+    before, and so does an import, however late it is. Modules that it imports may keep the function for good."""
 
     def refuse(*arguments: Any, **keywords: Any) -> Any:
-        if threading.get_ident() != thread_id or _is_importing():
+        if threading.get_ident() not in _asked or _is_importing():
             return original(*arguments, **keywords)
         shown = f"({arguments[0]!r})" if arguments and isinstance(arguments[0], str | bytes | os.PathLike) else "()"
         raise ImpureError(
@@ -208,10 +214,9 @@ class _NoEnvironment(Mapping[str, str]):
     """Stands for os.environ: whoever looks is refused."""
 
     def __init__(self, original: Mapping[str, str]) -> None:
-        thread_id = threading.get_ident()
-        self._getitem = _refuse("os.environ", original.__getitem__, thread_id)
-        self._iter = _refuse("iter(os.environ)", original.__iter__, thread_id)
-        self._len = _refuse("len(os.environ)", original.__len__, thread_id)
+        self._getitem = _refuse("os.environ", original.__getitem__)
+        self._iter = _refuse("iter(os.environ)", original.__iter__)
+        self._len = _refuse("len(os.environ)", original.__len__)
 
     def __getitem__(self, name: str) -> str:
         return str(self._getitem(name))

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -145,6 +146,8 @@ class SandboxContract:
         promised = getattr(sandbox, "promised", None)
         assert promised is None or covers(promised, probe.isolation), "it gives more than it promises"
         assert sandbox.probe() == probe, "the second answer is another one"
+        if starter := getattr(sandbox, "starter", ""):
+            assert callable(import_module(starter).get_ready), f"{starter} has no function get_ready"
 
     # What it does
 

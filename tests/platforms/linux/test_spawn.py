@@ -5,7 +5,9 @@ import signal
 
 import pytest
 
+from bldr.snapshot import check
 from bldr_linux import spawn
+from bldr_linux.sandbox import LinuxSandbox
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +33,14 @@ def test_the_one_that_was_got_ready_is_the_next():
     first.end()
     second.end()
     assert children() == before
+
+
+def test_a_build_that_knows_its_name_alone_can_get_it_ready():
+    check._get_ready(LinuxSandbox.starter)
+    (ready,) = spawn._ready
+    process = spawn.start()
+    assert process is ready
+    process.end()
 
 
 def test_one_that_was_killed_meanwhile_is_replaced():
