@@ -14,6 +14,7 @@ from bldr.execute.collect import Collector, Layout, ViolationError
 from bldr.execute.depfile import reads_of
 from bldr.execute.hashing import Hashing, large_files
 from bldr.execute.limits import limit_hint, passed_at_the_end
+from bldr.execute.logs import keep_log, open_log
 from bldr.execute.result import ActionResult, limits_of
 from bldr.execute.runners import Done, Outcome, Work
 from bldr.execute.script import PlainCommand, without_shell
@@ -23,13 +24,9 @@ from bldr.execute.staging import TREE_PATH, DirectStage, Kind, Staged, Stages, w
 from bldr.execute.sysroot import Sysroots
 from bldr.graph.actions import ActionNode
 from bldr.store.blobs import Hashed
-from bldr.store.digest import Digest
-from bldr.store.errors import BlobMissing, storage_error
+from bldr.store.errors import BlobMissing
 from bldr.store.store import Store
 from bldr.system import os
-
-LOG_BYTES = 64 << 20
-"""Most that is kept of an action's output; the rest is cut off and said to be."""
 
 _MOST_COPIES = 50
 _COPIED_BYTES = 1 << 20
@@ -164,7 +161,7 @@ class Sandboxed:
             stage = self._prepared.pop(work.node.index, None)
             if stage is None:
                 stage = self.stage(work, launcher, self._kind(work, sandbox, launcher))
-            log = _open_log(stage)
+            log = open_log(stage)
         except (CacheError, SourceError) as error:
             if is_next:
                 self._started(work)
@@ -358,7 +355,7 @@ class Sandboxed:
         result = ActionResult(
             status="ok",
             exit_code=exited.exit_code,
-            log=self._keep_log(running.stage.log, is_ours=covers(exited.isolation, _SEALED)),
+            log=keep_log(self._store, running.stage.log, is_ours=covers(exited.isolation, _SEALED)),
             duration_s=exited.usage.wall_s,
             usage=exited.usage,
             isolation=exited.isolation,
@@ -424,30 +421,9 @@ class Sandboxed:
         tree = running.stage.tree
         return reads_of(text, (TREE_PATH, tree.upper), inputs)
 
-    def _keep_log(self, path: str, *, is_ours: bool) -> Digest | None:
-        """Store what the action printed; `is_ours`: nobody else can hold the file open any more."""
-        size = os.stat(path).st_size
-        if not size:
-            return None
-        os.chmod(path, 0o600)  # the action had it open, and may have taken our own permission away
-        if size > LOG_BYTES:
-            os.truncate(path, LOG_BYTES)
-            with open(path, "ab") as file:
-                file.write(b"\n[bldr kept the first %d bytes of %d]\n" % (LOG_BYTES, size))
-        return self._store.blobs.take_file(path) if is_ours else self._store.blobs.put_file(path)
-
 
 def _not_staged(error: CacheError | SourceError) -> Outcome:
     return Outcome(ActionResult(status="setup", exit_code=1, message=error.message, hint=error.hint), cached=False)
-
-
-def _open_log(stage: Staged) -> int:
-    """A descriptor to write the action's output to. Raises CacheError, and then the stage is gone."""
-    try:
-        return os.open(stage.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        stage.remove()
-        raise storage_error("write", stage.log, error) from error
 
 
 def _signal_name(number: int) -> str:
