@@ -232,6 +232,13 @@ GONE = """
     outputs = ["late"]
     command = "cat $SRCS > $OUT"
 
+    [target.beside]
+    type = "command"
+    sources = ["kept.txt"]
+    deps = [":remover"]
+    outputs = ["beside"]
+    command = "cat $SRCS > $OUT"
+
     [target.user]
     type = "command"
     deps = [":late"]
@@ -251,15 +258,15 @@ GONE = """
 
 def test_a_source_that_vanishes_during_a_build_fails_whoever_needs_it(project):
     """An action that is not sandboxed takes it away, when it was looked at and not read yet."""
-    it = project({"Builderfile": "", "late.txt": "late\n"})
+    it = project({"Builderfile": "", "late.txt": "late\n", "kept.txt": "kept\n"})
     (it.root / "Builderfile").write_text('[workspace]\nname = "gone"\n' + GONE.format(root=it.root))
     ran = it.bldr("test", "-k", "//...")
     assert ran.exit_code == 1, ran
     assert "late.txt" in ran.stderr and "No such file" in ran.stderr, ran
-    assert it.out("other").exists() and it.out("removed").exists()
+    assert all(it.out(name).exists() for name in ("other", "removed", "beside"))
     assert not it.out("late").exists() and not it.out("used").exists()
     (finished,) = ran.of("build_finished")
-    assert (finished["ran"], finished["failed"], finished["tests_passed"]) == (4, 1, 1)
+    assert (finished["ran"], finished["failed"], finished["tests_passed"]) == (5, 1, 1)
     assert len(ran.of("action_started")) == len(ran.of("action_finished"))
     (it.root / "late.txt").write_text("late again\n")
     shutil.rmtree(it.root / "bldr-out")

@@ -347,6 +347,7 @@ def test_as_many_directories_as_were_thrown_away_lie_ready_for_the_next_tree(sto
     ready = {path.stat().st_ino for path in tmp_path.glob("spare-*")}
     trees[1].become(store, wanted(entry(store, "p/q/r/in"), entry(store, "p/top")))
     assert {os.stat(f"{trees[1].root}/{path}").st_ino for path in ("p", "p/q", "p/q/r")} == ready
+    assert not spares.make_ahead()  # the last tree threw nothing away
     assert trees[1].is_as_staged()
     os.chmod(f"{trees[1].root}/p/q", 0o700)
     assert not trees[1].is_as_staged()

@@ -55,6 +55,11 @@ BROKEN = {
         "has ('../x',) for its beside: it must be a tuple of names of files",
     ),
     "boxing": (HANDLER + "@hook\ndef bldr_sandboxes():\n    return [Handler]", "Handler has no tree_layout"),
+    "starting": (
+        HANDLER + "Handler.tree_layout = 'copy'\nHandler.starter = None\n"
+        "@hook\ndef bldr_sandboxes():\n    return [Handler]",
+        "has None for its starter: it must be the name of a module",
+    ),
     "listening": (HANDLER + "@hook\ndef bldr_listeners():\n    return [Handler]", "Handler has no method on_event"),
     "commanding": (HANDLER + "@hook\ndef bldr_commands():\n    return ['x']", "str instead of bldr.api.Command"),
     "naming": (
